@@ -15,7 +15,7 @@ use rebalancer_core::{
     Thresholds,
 };
 use rebalancer_io::prometheus::{Samples, Wanted, decode_instant};
-use rebalancer_io::snapshot::join_named_pods;
+use rebalancer_io::snapshot::Snapshot;
 use rebalancer_sim::exact::Exact;
 use rebalancer_sim::fleet::live_pods;
 use rebalancer_sim::oracle;
@@ -320,7 +320,8 @@ fn hash_all(answers: &PerMetric<Samples>) -> f64 {
 
 /// The pods that the answers name, as a replay finds them.
 fn named(answers: &PerMetric<Samples>) -> Joined {
-    add_all(Join::of_named_pods(RULES.max_sample_age), answers)
+    let pods = answers.iter().flat_map(|(_, answer)| answer.pods());
+    add_all(Join::of_named_pods(pods, RULES), answers)
 }
 
 /// The pods that are alive with their samples, as a live run finds them.
@@ -328,7 +329,7 @@ fn joined(live: &[LivePod], answers: &PerMetric<Samples>) -> Joined {
     add_all(Join::new(live, RULES).expect("different names"), answers)
 }
 
-fn add_all(mut join: Join, answers: &PerMetric<Samples>) -> Joined {
+fn add_all(mut join: Join<'_>, answers: &PerMetric<Samples>) -> Joined {
     for (metric, answer) in answers.iter() {
         let samples = answer.iter().map(|sample| Sample {
             pod: sample.pod,
@@ -341,9 +342,8 @@ fn add_all(mut join: Join, answers: &PerMetric<Samples>) -> Joined {
 }
 
 fn read_and_join(folder: &Path) -> Joined {
-    let read = join_named_pods(folder, &WANTED, RULES.max_sample_age).expect("recorded answers are sound");
-    let (join, _) = read.expect("there is no pods.json");
-    join.finish()
+    let read = Snapshot::open(folder, &WANTED).expect("recorded answers are sound");
+    named(&read.answers.map(Option::unwrap_or_default))
 }
 
 fn decided<'a>(names: &'a [&'a str], loads: &'a PerMetric<Vec<f64>>) -> Analysis<'a> {

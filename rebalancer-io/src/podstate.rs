@@ -164,7 +164,18 @@ impl Answers {
     /// # Errors
     /// Two live pods with the same name, or two samples of one metric for one live pod.
     pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, JoinError> {
-        let mut join = Join::new(live, freshness.rules(self.at))?;
+        self.add_to(Join::new(live, freshness.rules(self.at))?)
+    }
+
+    /// Joins the answers with all pods that they name.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one pod.
+    pub fn join_named(&self, freshness: Freshness) -> Result<Joined, JoinError> {
+        self.add_to(Join::of_named_pods(self.pods(), freshness.rules(self.at)))
+    }
+
+    fn add_to(&self, mut join: Join<'_>) -> Result<Joined, JoinError> {
         for (metric, answer) in self.metrics.iter() {
             let Some(answer) = answer else { continue };
             let samples = answer.iter().map(|sample| Sample {
@@ -180,18 +191,13 @@ impl Answers {
     /// Every pod named in the answers, assumed to be Running and Ready, in order of first mention: the
     /// workload of a replay without pod facts.
     pub fn assumed_pods(&self) -> Vec<LivePod> {
-        let mut names: Vec<&str> = Vec::new();
-        let mut seen: HashSet<&str> = HashSet::new();
-        for answer in self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()) {
-            seen.reserve(answer.len().saturating_sub(names.len()));
-            for (position, pod) in answer.pods().enumerate() {
-                // Most answers of one moment have the same order.
-                if names.get(position) != Some(&pod) && seen.insert(pod) {
-                    names.push(pod);
-                }
-            }
-        }
-        names.into_iter().map(LivePod::assumed).collect()
+        let mut seen = HashSet::new();
+        self.pods().filter(|pod| seen.insert(*pod)).map(LivePod::assumed).collect()
+    }
+
+    /// The pods of all samples of all answers.
+    fn pods(&self) -> impl Iterator<Item = &str> {
+        self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()).flat_map(Samples::pods)
     }
 }
 

@@ -3,14 +3,12 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{Join, Metric, PerMetric};
+use rebalancer_core::{Metric, PerMetric};
 
 use crate::file;
-use crate::podstate::seconds;
-use crate::prometheus::{ErrorKind, QueryError, Sample, Samples, Wanted, decode_instant};
+use crate::prometheus::{ErrorKind, QueryError, Samples, Wanted, decode_instant};
 
 /// The answers of one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,43 +39,6 @@ impl Snapshot {
         let newest = answers.filter_map(Samples::newest_ms).max()?;
         Timestamp::from_millisecond(newest).ok()
     }
-}
-
-/// Joins the answers of a folder without `pods.json` over the pods that they name, and reports which metrics
-/// have a file; `None` if there is a `pods.json`.
-///
-/// Only one answer is in memory at a time.
-///
-/// # Errors
-/// As for [`Snapshot::open`].
-pub fn join_named_pods(
-    folder: &Path,
-    wanted: &Wanted<'_>,
-    max_sample_age: Duration,
-) -> Result<Option<(Join, Vec<Metric>)>, SnapshotError> {
-    let files = files(folder)?;
-    if find(folder, "pods")?.is_some() {
-        return Ok(None);
-    }
-    let mut join = Join::of_named_pods(max_sample_age);
-    let mut asked: Vec<Metric> = Vec::new();
-    for (metric, file) in files.iter() {
-        let Some(path) = file else { continue };
-        // The decoder has refused a pod with two samples.
-        let mut answer = join.answer(metric);
-        for Sample { pod, value, timestamp_ms } in read_answer(metric, path, wanted)?.iter() {
-            answer.take(pod, value, seconds(timestamp_ms));
-        }
-        asked.push(metric);
-    }
-    Ok(Some((join, asked)))
-}
-
-/// The time of the newest sample of a join; `None` without samples.
-pub fn newest_sample(join: &Join) -> Option<Timestamp> {
-    #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds, of which it was made")]
-    let milliseconds = (join.newest_s()? * 1000.0).round() as i64;
-    Timestamp::from_millisecond(milliseconds).ok()
 }
 
 /// The file with this name, plain or compressed.

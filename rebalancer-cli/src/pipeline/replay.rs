@@ -12,7 +12,7 @@ use rebalancer_io::kubernetes::live_pods;
 use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
 use rebalancer_io::recording::Recording;
-use rebalancer_io::snapshot::{Snapshot, join_named_pods, newest_sample};
+use rebalancer_io::snapshot::Snapshot;
 use rebalancer_io::{file, states};
 
 use crate::cli::args::{DecisionArgs, SavedArgs};
@@ -175,17 +175,17 @@ fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
     let wanted =
         Wanted { pod_label: &args.pod_label, namespace: None, max_bytes: PrometheusConfig::MAX_SAVED_BYTES };
     let decision = DecisionSettings::from(&args.decision);
-    let named = join_named_pods(path, &wanted, decision.max_sample_age).map_err(anyhow::Error::new)?;
-    if let Some((join, asked)) = named {
-        let at = newest_sample(&join);
-        return Ok(Saved::named(join.finish(), asked, at, &args.decision));
-    }
     let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
     // Answers without a sample have no time; any will do.
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
-    let pods = snapshot.pods.as_deref().map(|json| live_pods(json, at)).transpose();
-    let pods = pods.with_context(|| format!("{}/pods.json", path.display()))?.unwrap_or_default();
-    let (answers, workload) = (Answers::new(at, snapshot.answers), Workload { pods, owners: Vec::new() });
+    let answers = Answers::new(at, snapshot.answers);
+    let Some(pods) = snapshot.pods else {
+        let joined = answers.join_named(decision.freshness()).context("cannot tell the pods apart")?;
+        let at = answers.has_samples().then_some(at);
+        return Ok(Saved::named(joined, answers.asked(), at, &args.decision));
+    };
+    let pods = live_pods(pods.as_slice(), at).with_context(|| format!("{}/pods.json", path.display()))?;
+    let workload = Workload { pods, owners: Vec::new() };
     Saved::of(&answers, workload, RecordedSettings::default(), &decision, None)
 }
 

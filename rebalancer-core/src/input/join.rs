@@ -2,11 +2,15 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::input::live_pod::{LivePod, Phase};
 use crate::input::metric::{Metric, PerMetric};
-use crate::input::names::{NameList, Names};
+use crate::input::names::NameList;
 use crate::input::pod::{Load, PodState};
 
 /// One sample of an instant answer.
@@ -47,40 +51,16 @@ pub struct JoinRules {
 /// # Ok::<(), rebalancer_core::JoinError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Join {
-    max_sample_age: Duration,
-    /// `None`: the time of the newest sample.
-    now_s: Option<f64>,
-    names: Names,
-    /// Whether each row takes part; rows beyond the end do.
-    eligible: Vec<bool>,
-    /// Whether an unknown pod is added.
-    grows: bool,
-    columns: PerMetric<Column>,
-    set_aside: Vec<SetAside>,
-}
-
-/// The samples of one metric by row, each with its time; rows beyond the end have none.
-#[derive(Debug, Clone, Default)]
-struct Column {
-    samples: Vec<Option<(f64, f64)>>,
-    unknown_pods: usize,
-}
-
-/// Takes the answer for one metric, sample by sample.
-#[derive(Debug)]
-pub struct MetricAnswer<'a> {
-    names: &'a mut Names,
-    eligible: &'a [bool],
-    grows: bool,
-    column: &'a mut Column,
-    /// Number of samples so far.
-    samples: usize,
-    repeated: Vec<String>,
+pub struct Join<'a> {
+    rules: JoinRules,
+    /// The row of each live pod among those that take part; `None` if it is set aside. The hash has no secret seed,
+    /// because the core uses no randomness.
+    rows: HashMap<&'a str, Option<usize>, FixedState>,
+    joined: Joined,
 }
 
 /// The result of a join.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Joined {
     /// The pods that take part: the eligible live pods, in their order.
     pub names: NameList,
@@ -154,52 +134,39 @@ pub enum JoinError {
     },
 }
 
-impl Join {
+impl<'a> Join<'a> {
     /// Starts with the live pods of the workload.
     ///
     /// # Errors
     /// Two live pods with the same name.
-    pub fn new(live: &[LivePod], rules: JoinRules) -> Result<Self, JoinError> {
-        let mut join = Self::of_named_pods(rules.max_sample_age);
-        join.now_s = Some(rules.now_s);
-        join.grows = false;
+    pub fn new(live: &'a [LivePod], rules: JoinRules) -> Result<Self, JoinError> {
+        let mut join = Self { rules, rows: HashMap::default(), joined: Joined::default() };
         for pod in live {
-            if let (_, true) = join.names.find_or_add(&pod.name, usize::MAX) {
+            let reason = set_aside_reason(pod, rules.warm_up);
+            let row = if reason.is_none() { Some(join.joined.names.len()) } else { None };
+            if join.rows.insert(&pod.name, row).is_some() {
                 return Err(JoinError::DuplicatePod { pod: pod.name.clone() });
             }
-            let reason = set_aside_reason(pod, rules.warm_up);
-            join.eligible.push(reason.is_none());
-            join.set_aside.extend(reason.map(|reason| SetAside { pod: pod.name.clone(), reason }));
+            match reason {
+                None => join.joined.names.push(&pod.name),
+                Some(reason) => join.joined.set_aside.push(SetAside { pod: pod.name.clone(), reason }),
+            }
         }
         Ok(join)
     }
 
-    /// Starts without a list of live pods: every pod that an answer names counts as live, Ready and warm, in
-    /// the order of first mention. The time is that of the newest sample.
-    ///
-    /// ```
-    /// use core::time::Duration;
-    /// use rebalancer_core::{Join, Metric};
-    ///
-    /// let mut join = Join::of_named_pods(Duration::from_secs(180));
-    /// let mut cpu = join.answer(Metric::Cpu);
-    /// cpu.take("orders-1", 0.5, 1_000.0);
-    /// cpu.take("orders-0", 0.25, 1_000.0);
-    /// assert!(cpu.repeated().is_empty());
-    /// let joined = join.finish();
-    /// assert!(joined.names.iter().eq(["orders-1", "orders-0"]));
-    /// assert_eq!(joined.loads.cpu, [0.5, 0.25]);
-    /// ```
-    pub fn of_named_pods(max_sample_age: Duration) -> Self {
-        Self {
-            max_sample_age,
-            now_s: None,
-            names: Names::default(),
-            eligible: Vec::new(),
-            grows: true,
-            columns: PerMetric::default(),
-            set_aside: Vec::new(),
+    /// Starts without a list of live pods: all pods of these names count as live, Ready and warm, in the order of
+    /// first mention.
+    pub fn of_named_pods(names: impl IntoIterator<Item = &'a str>, rules: JoinRules) -> Self {
+        let mut rows = HashMap::default();
+        let mut joined = Joined::default();
+        for name in names {
+            rows.entry(name).or_insert_with(|| {
+                joined.names.push(name);
+                Some(joined.names.len() - 1)
+            });
         }
+        Self { rules, rows, joined }
     }
 
     /// Adds the whole answer for one metric; call it once for each metric that was asked for.
@@ -213,50 +180,42 @@ impl Join {
         metric: Metric,
         samples: impl IntoIterator<Item = Sample<'s>>,
     ) -> Result<(), JoinError> {
-        let mut answer = self.answer(metric);
+        let max_age_s = self.rules.max_sample_age.as_secs_f64();
+        let (loads, issues) = (&mut self.joined.loads[metric], &mut self.joined.issues[metric]);
+        loads.resize(self.joined.names.len(), f64::NAN);
+        let mut seen = alloc::vec![false; loads.len()];
         for Sample { pod, value, timestamp_s } in samples {
-            answer.take(pod, value, timestamp_s);
-            if let Some(pod) = answer.repeated.pop() {
-                return Err(JoinError::DuplicateSample { metric, pod });
+            let Some(row) = self.rows.get(pod) else {
+                issues.unknown_pods += 1;
+                continue;
+            };
+            let Some(row) = *row else { continue };
+            if mem::replace(&mut seen[row], true) {
+                return Err(JoinError::DuplicateSample { metric, pod: pod.to_string() });
+            }
+            let is_fresh = libm::fabs(self.rules.now_s - timestamp_s) <= max_age_s;
+            match Load::from_sample(value) {
+                _ if !is_fresh => issues.stale.push(pod.to_string()),
+                None => issues.invalid.push(pod.to_string()),
+                Some(load) => loads[row] = load.value(),
             }
         }
         Ok(())
     }
 
-    /// Begins the answer for `metric`; its samples are then added one by one.
-    pub fn answer(&mut self, metric: Metric) -> MetricAnswer<'_> {
-        let Self { names, eligible, grows, columns, .. } = self;
-        MetricAnswer {
-            names,
-            eligible,
-            grows: *grows,
-            column: &mut columns[metric],
-            samples: 0,
-            repeated: Vec::new(),
-        }
-    }
-
-    /// The time of the newest sample, in seconds since the Unix epoch; `None` without samples.
-    pub fn newest_s(&self) -> Option<f64> {
-        let samples = self.columns.iter().flat_map(|(_, column)| column.samples.iter().flatten());
-        samples.map(|(_, time_s)| *time_s).max_by(f64::total_cmp)
-    }
-
     /// Ends the join. Metrics without an answer are missing for every pod.
     pub fn finish(self) -> Joined {
-        let now_s = self.now_s.or_else(|| self.newest_s()).unwrap_or_default();
-        let max_age_s = self.max_sample_age.as_secs_f64();
-        let is_fresh = |time_s: f64| libm::fabs(now_s - time_s) <= max_age_s;
-        let Self { names, eligible, columns, set_aside, .. } = self;
-        let names = names.into_list();
-        let takes_part = |row: &usize| eligible.get(*row) != Some(&false);
-        let rows: Vec<usize> = (0..names.len()).filter(takes_part).collect();
-        let mut issues: PerMetric<MetricIssues> = PerMetric::default();
-        let loads =
-            PerMetric::from_fn(|metric| columns[metric].finish(&names, &rows, is_fresh, &mut issues[metric]));
-        let names =
-            if rows.len() == names.len() { names } else { rows.iter().map(|row| names.get(*row)).collect() };
-        Joined { names, loads, set_aside, issues }
+        let mut joined = self.joined;
+        for metric in Metric::ALL {
+            let (loads, issues) = (&mut joined.loads[metric], &mut joined.issues[metric]);
+            loads.resize(joined.names.len(), f64::NAN);
+            let missing = joined.names.iter().zip(loads).filter(|(_, load)| load.is_nan());
+            issues.missing = missing.map(|(pod, _)| pod.to_string()).collect();
+            for list in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
+                list.sort_unstable();
+            }
+        }
+        joined
     }
 }
 
@@ -269,75 +228,6 @@ impl Joined {
                 .fold(PodState::new(name), |pod, metric| pod.with(metric, self.loads[metric][row]))
         };
         self.names.iter().enumerate().map(pod).collect()
-    }
-}
-
-impl MetricAnswer<'_> {
-    /// Adds a sample; the time is in seconds since the Unix epoch. A pod's second sample is ignored and
-    /// reported by [`MetricAnswer::repeated`].
-    pub fn take(&mut self, pod: &str, value: f64, timestamp_s: f64) {
-        let guess = self.samples;
-        self.samples += 1;
-        let known =
-            if self.grows { Some(self.names.find_or_add(pod, guess).0) } else { self.names.find(pod, guess) };
-        let Some(row) = known else {
-            self.column.unknown_pods += 1;
-            return;
-        };
-        if self.eligible.get(row) == Some(&false) {
-            return;
-        }
-        let samples = &mut self.column.samples;
-        if row >= samples.len() {
-            samples.resize(row + 1, None);
-        }
-        if samples[row].is_some() {
-            self.repeated.push(pod.to_string());
-        } else {
-            samples[row] = Some((value, timestamp_s));
-        }
-    }
-
-    /// The eligible pods that had a sample before, once for each repetition. If there are any, discard the
-    /// answer and its join.
-    pub fn repeated(&self) -> &[String] {
-        &self.repeated
-    }
-}
-
-impl Column {
-    /// The loads of `rows`, NaN if missing or stale.
-    fn finish(
-        &self,
-        names: &NameList,
-        rows: &[usize],
-        is_fresh: impl Fn(f64) -> bool,
-        issues: &mut MetricIssues,
-    ) -> Vec<f64> {
-        issues.unknown_pods = self.unknown_pods;
-        let mut loads = Vec::with_capacity(rows.len());
-        for &row in rows {
-            let name = || names.get(row).to_string();
-            let sample = self.samples.get(row).copied().flatten();
-            let load = match sample {
-                Some((_, time_s)) if !is_fresh(time_s) => {
-                    issues.stale.push(name());
-                    None
-                }
-                Some((value, _)) => {
-                    let load = Load::from_sample(value);
-                    issues.invalid.extend(load.is_none().then(name));
-                    load
-                }
-                None => None,
-            };
-            issues.missing.extend(load.is_none().then(name));
-            loads.push(load.map_or(f64::NAN, Load::value));
-        }
-        for list in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
-            list.sort_unstable();
-        }
-        loads
     }
 }
 

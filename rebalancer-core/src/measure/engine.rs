@@ -8,7 +8,7 @@ use libm::ceil;
 
 use crate::input::join::Joined;
 use crate::input::metric::{Metric, PerMetric};
-use crate::input::names::NameList;
+use crate::input::names::repeated;
 use crate::input::pod::{Load, PodState};
 use crate::measure::analysis::{Analysis, Coverage};
 use crate::measure::outliers::outliers;
@@ -104,7 +104,7 @@ impl Engine {
         loads: PerMetric<Vec<Option<Load>>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         self.thresholds.validate()?;
-        if let Some(name) = names.iter().copied().collect::<NameList>().repeated().first() {
+        if let Some(name) = repeated(names.iter().copied()).first() {
             return Err(AnalyzeError::DuplicatePod { name: (*name).to_string() });
         }
         let load = |metric: Metric, position: usize| loads[metric].get(position).copied().flatten();

@@ -1,17 +1,16 @@
-//! Arbitrary bytes as the files of a snapshot folder: read or refused in words, and both ways of reading it
-//! find the same samples.
+//! Arbitrary bytes as the files of a snapshot folder: read or refused in words, and joined over all pods that they
+//! name.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use arbitrary::Unstructured;
 use jiff::Timestamp;
-use rebalancer_core::Metric;
 use rebalancer_io::kubernetes::live_pods;
-use rebalancer_io::prometheus::Wanted;
-use rebalancer_io::snapshot::{Snapshot, join_named_pods, newest_sample};
+use rebalancer_io::podstate::{Answers, Freshness};
+use rebalancer_io::prometheus::{Samples, Wanted};
+use rebalancer_io::snapshot::Snapshot;
 use rebalancer_io::states::pod_states;
 
 /// More than most inputs of a fuzzer, less than what one kilobyte of gzip may become.
@@ -23,10 +22,10 @@ const MAX_WORDS: usize = 2_000;
 /// Names of the files that one input may hold; a file in two forms is refused.
 const FILES: [&str; 6] = ["cpu.json", "cpu.json.gz", "memory.json", "lag.json", "rate.json.gz", "pods.json"];
 
-/// Writes files made of `data`, reads the folder in both ways, and its list of pods.
+/// Writes files made of `data`, reads and joins the folder, and its list of pods.
 ///
 /// # Panics
-/// When the two ways disagree, or an error says nothing or too much.
+/// When a named pod is lost, or an error says nothing or too much.
 pub fn folders(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(which) = input.arbitrary::<u8>() else { return };
@@ -47,28 +46,20 @@ pub fn folders(data: &[u8]) {
 
 fn read(folder: &Path, has_pods: bool) {
     let wanted = Wanted { pod_label: "pod", namespace: None, max_bytes: MAX_BYTES };
-    let (whole, named) =
-        (Snapshot::open(folder, &wanted), join_named_pods(folder, &wanted, Duration::from_secs(180)));
-    let (whole, named) = match (whole, named) {
-        (Ok(whole), Ok(named)) => (whole, named),
-        (one, other) => {
-            for error in one.err().iter().chain(other.as_ref().err()) {
-                told(&error.to_string());
-            }
-            // With a list of pods the second way leaves the answers unread.
-            assert!(other.is_err() || (has_pods && other.is_ok_and(|named| named.is_none())));
-            return;
-        }
+    let snapshot = match Snapshot::open(folder, &wanted) {
+        Ok(snapshot) => snapshot,
+        Err(error) => return told(&error.to_string()),
     };
-    let Some((named, asked)) = named else { return assert!(whole.pods.is_some_and(|_| has_pods)) };
-    assert!(!has_pods && whole.pods.is_none());
-    assert_eq!(newest_sample(&named), whole.evaluation_time());
-    for metric in Metric::ALL {
-        assert_eq!(asked.contains(&metric), whole.answers[metric].is_some(), "{metric}");
-        let Some(answer) = &whole.answers[metric] else { continue };
-        let samples: BTreeMap<&str, u64> =
-            answer.iter().map(|sample| (sample.pod, sample.value.to_bits())).collect();
-        assert_eq!(samples.len(), answer.len(), "{metric}: a pod has two samples");
+    assert_eq!(snapshot.pods.is_some(), has_pods);
+    let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
+    let answers = Answers::new(at, snapshot.answers);
+    let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180) };
+    let named = answers.join_named(freshness).expect("the decoder refuses two samples of a pod");
+    let assumed = answers.join(&answers.assumed_pods(), freshness).expect("as before");
+    assert!(named.names == assumed.names && named.issues == assumed.issues);
+    for (metric, answer) in answers.metrics.iter() {
+        assert!(answer.as_ref().map_or(0, Samples::len) <= named.names.len(), "{metric}: one sample a pod");
+        assert_eq!(named.issues[metric].unknown_pods, 0, "{metric}");
     }
 }
 
