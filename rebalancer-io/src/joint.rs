@@ -23,11 +23,10 @@ use crate::metrics::detect::{
 use crate::metrics::{
     COMMITTED, ClientQueries, END, GroupQueries, KafkaPreset, LEAD, LOAD, MemberQueries, MetricQuery,
     MetricsSource, OWNED, OffsetQueries, QuerySettings, REBALANCE, Reach, START, container_queries,
-    in_threads, of_members,
+    of_members,
 };
 use crate::prometheus::{QueryError, TimeRange, When};
-use places::Placed;
-use tables::{Key, OF_SUSPECTS, Ranged, Tables, exporters_of, labelled, rows_of};
+use tables::{Key, OF_SUSPECTS, Ranged, Tables, exporters_of};
 use together::Part;
 use view::{HISTORY_ADDRESSES, OWNED_ADDRESSES};
 
@@ -112,7 +111,7 @@ impl<'a> Joint<'a> {
         let others = answer.into_iter().filter(|sample| sample.labels.first().is_some_and(is_of_others));
         let questions = questions_of_all(&known, settings);
         let wanted = questions.iter().map(|(preset, name, query)| ((*preset, name.clone()), query));
-        let answers = self.ask_and_keep(&wanted.collect::<Vec<(Key, &MetricQuery)>>());
+        let answers = self.tables.ask_and_keep(&wanted.collect::<Vec<(Key, &MetricQuery)>>());
         let of_clients = questions.iter().zip(&answers).filter(|((_, name, _), _)| name == KNOWN_SERIES);
         let is_complete = of_clients.map(|(_, answer)| answer).all(Result::is_ok);
         self.tables.series = Some(others.collect()).filter(|_| is_complete);
@@ -136,7 +135,7 @@ impl<'a> Joint<'a> {
             .iter()
             .flat_map(|(preset, queries)| queries.loads().map(move |query| keyed(*preset, query)));
         let wanted: Vec<(Key, &MetricQuery)> = of_containers.chain(of_clients).collect();
-        let answers = self.ask_and_keep(&wanted);
+        let answers = self.tables.ask_and_keep(&wanted);
         // One process that names two pods spoils the answer about all of the agent's.
         let may_fail = |((preset, _), _): &(Key, &MetricQuery)| *preset == KafkaPreset::OtelJava;
         wanted.iter().zip(answers).filter(|(wanted, _)| !may_fail(wanted)).try_for_each(|(_, answer)| answer)
@@ -151,7 +150,7 @@ impl<'a> Joint<'a> {
         let of_loads = members.iter().flat_map(|(preset, queries)| {
             [&queries.lag, &queries.rate].into_iter().flatten().map(move |query| keyed(*preset, query))
         });
-        self.ask_and_keep(&of_loads.collect::<Vec<_>>());
+        self.tables.ask_and_keep(&of_loads.collect::<Vec<_>>());
     }
 
     /// Asks the users' own queries of several workloads together, each text once.
@@ -163,8 +162,8 @@ impl<'a> Joint<'a> {
     /// Asks what was found to be missing in decisions, in as few queries as servers take. What they do not answer so is asked for
     /// each workload alone.
     pub fn ask_open(&mut self, open: &[Question]) {
-        let parts = self.told_parts(open);
-        self.ask_together(parts, usize::MAX);
+        let parts = self.tables.told_parts(open);
+        self.tables.ask_together(parts, usize::MAX);
     }
 
     /// Asks for the past of the partitions that the pods of a chunk read, which `settings` select, and for what a decision on
@@ -209,14 +208,14 @@ impl<'a> Joint<'a> {
             parts.extend(queries.rebalance.map(|query| Part::now(preset, query)));
         }
         parts.extend(suspects.into_iter().flat_map(|suspects| self.of_suspects(suspects)));
-        self.ask_together(parts, (MOST_PACKED_ROWS / (*rows).max(1)).max(1));
+        self.tables.ask_together(parts, (MOST_PACKED_ROWS / (*rows).max(1)).max(1));
     }
 
     /// Asks for what a decision on these workloads looks at, besides what is known of the partitions that they read.
     pub fn ask_history(&mut self, suspects: &Suspects<'_>) {
         self.forget_history();
         let parts = self.of_suspects(suspects);
-        self.ask_together(parts, MOST_PACKED_ROWS);
+        self.tables.ask_together(parts, MOST_PACKED_ROWS);
     }
 
     /// Forgets what a decision on history looks at: it is known of the suspects alone.
@@ -266,7 +265,7 @@ impl<'a> Joint<'a> {
             parts.extend(queries.load.map(|query| Part::now(preset, query)));
         }
         let own = own.iter().map(|query| (query.clone(), When::Range(range)));
-        parts.extend(self.told_parts(&own.chain(windows.iter().cloned()).collect::<Vec<Question>>()));
+        parts.extend(self.tables.told_parts(&own.chain(windows.iter().cloned()).collect::<Vec<Question>>()));
         self.tables.has_history = true;
         parts
     }
@@ -280,17 +279,6 @@ impl<'a> Joint<'a> {
         }
         self.tables.ranges.insert(key, Ranged::new(query.clone(), range));
         Some(Part::over(preset, query, range))
-    }
-
-    /// Asks these in parallel, keeps what is answered, and says of each whether it was.
-    fn ask_and_keep(&mut self, wanted: &[(Key, &MetricQuery)]) -> Vec<Result<(), QueryError>> {
-        let (source, at) = (self.tables.source, self.tables.at);
-        let answers =
-            in_threads(wanted, |(_, query)| Ok(rows_of(&query.name, labelled(&source.instant(query, at)?))));
-        let kept = wanted.iter().zip(answers).map(|((key, _), answer)| {
-            answer.map(|rows: Placed<_>| drop(self.tables.instants.insert(key.clone(), rows)))
-        });
-        kept.collect()
     }
 
     /// Those of the readers of whose members exporters were found to tell.

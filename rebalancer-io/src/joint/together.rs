@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Joint;
-use super::tables::{Key, ToldKey, labelled, rows_of, told_key};
+use super::tables::{Key, Tables, ToldKey, labelled, rows_of, told_key};
 use crate::facts::{Question, shifted};
 use crate::metrics::kafka_direct::is_of_kafka;
 use crate::metrics::{KafkaPreset, MetricQuery, MetricsSource, ROW_LABEL, in_threads, tagged};
@@ -50,7 +49,21 @@ impl Part {
 /// The rows of a part, by what tells them apart within it.
 type Rows = Vec<(String, Vec<Point>)>;
 
-impl Joint<'_> {
+impl Tables<'_> {
+    /// Asks these in parallel, keeps what is answered, and says of each whether it was.
+    pub(super) fn ask_and_keep(&mut self, wanted: &[(Key, &MetricQuery)]) -> Vec<Result<(), QueryError>> {
+        let (source, at) = (self.source, self.at);
+        let ask = |(_, query): &(Key, &MetricQuery)| -> Result<_, QueryError> {
+            Ok(rows_of(&query.name, labelled(&source.instant(query, at)?)))
+        };
+        let answers = in_threads(wanted, ask);
+        let kept = wanted
+            .iter()
+            .zip(answers)
+            .map(|((key, _), answer)| answer.map(|rows| drop(self.instants.insert(key.clone(), rows))));
+        kept.collect()
+    }
+
     /// The questions of single workloads, each once. One about a window that has ended is asked now, about that time.
     pub(super) fn told_parts(&mut self, questions: &[Question]) -> Vec<Part> {
         let mut parts: BTreeMap<ToldKey, Part> = BTreeMap::new();
@@ -58,8 +71,8 @@ impl Joint<'_> {
         for (query, when) in questions.iter().filter(|(query, _)| !is_of_kafka(&query.promql)) {
             let key = told_key(query, *when);
             let text = match when {
-                When::Instant(ended) if *ended != self.tables.at => {
-                    shifted(&query.promql, self.tables.at.duration_since(*ended).unsigned_abs())
+                When::Instant(ended) if *ended != self.at => {
+                    shifted(&query.promql, self.at.duration_since(*ended).unsigned_abs())
                 }
                 When::Instant(_) | When::Range(_) => Some(query.promql.clone()),
             };
@@ -67,7 +80,7 @@ impl Joint<'_> {
                 let query = MetricQuery { promql, ..query.clone() };
                 parts.insert(key.clone(), Part { query, kept: Kept::Told(key) });
             } else {
-                self.tables.told.insert(key, None);
+                self.told.insert(key, None);
             }
         }
         parts.into_values().collect()
@@ -76,7 +89,7 @@ impl Joint<'_> {
     /// Asks these in as few queries as servers take, those about one time in one, and of ranges of presets at most `most`. A
     /// question about now that is not answered so is asked by itself; one about a range, or of a single workload, when it is needed.
     pub(super) fn ask_together(&mut self, parts: Vec<Part>, most: usize) {
-        let now = When::Instant(self.tables.at);
+        let now = When::Instant(self.at);
         let mut by_time: BTreeMap<(When, usize), Vec<Part>> = BTreeMap::new();
         for part in parts {
             let time = match &part.kept {
@@ -98,7 +111,7 @@ impl Joint<'_> {
             }));
         }
         asked.retain(|packed| !matches!(packed.parts[..], [(_, Part { kept: Kept::Over(..), .. })]));
-        let source = self.tables.source;
+        let source = self.source;
         let answers = in_threads(&asked, |packed| packed.ask(source));
         let mut failed: Vec<(Key, MetricQuery)> = Vec::new();
         for (Packed { parts, .. }, answer) in asked.into_iter().zip(answers) {
@@ -119,16 +132,16 @@ impl Joint<'_> {
             (Kept::Now(key), None) => return Some((key, query)),
             (Kept::Now(key), Some(rows)) => {
                 let rows = rows.iter().filter_map(|(label, points)| Some((label.as_str(), *points.last()?)));
-                self.tables.instants.insert(key, rows_of(&query.name, rows));
+                self.instants.insert(key, rows_of(&query.name, rows));
             }
             (Kept::Over(..), None) => {}
             (Kept::Over(key, _), Some(rows)) => {
-                if let Some(ranged) = self.tables.ranges.get(&key) {
+                if let Some(ranged) = self.ranges.get(&key) {
                     ranged.take(rows);
                 }
             }
             (Kept::Told(key), rows) => {
-                self.tables.told.insert(key, rows.map(|rows| rows.into_iter().collect()));
+                self.told.insert(key, rows.map(|rows| rows.into_iter().collect()));
             }
         }
         None
