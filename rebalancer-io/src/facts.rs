@@ -7,21 +7,19 @@
 
 mod finder;
 mod group;
-mod kept;
+mod history;
 mod kin;
 mod members;
 mod offsets;
 mod past;
-mod sides;
 mod vetoes;
 mod windows;
 
 pub use finder::FactFinder;
-pub use kept::Kept;
+pub use history::{Kept, PastError, loads_between};
 pub use kin::Kin;
 pub(crate) use offsets::offsets_range;
 pub(crate) use past::history_range;
 pub use past::{WITH_A_PAST, history_name};
-pub use sides::{PastError, loads_between};
 pub(crate) use windows::shifted;
 pub use windows::{Question, window_questions};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Fact, Facts, LivePod, Metric, PerMetric};
 
-use super::kept::Kept;
+use super::history::Kept;
 use super::windows::TRIGGERS;
 use crate::metrics::{AT_ONCE, AtMost, FactQueries, MetricsSource};
 use crate::prometheus::{ErrorKind, QueryError, TransportError};

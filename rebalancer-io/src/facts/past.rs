@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::guard::Persistence;
-use rebalancer_core::{
-    Fact, Grid, History, InvalidHistory, LivePod, Load, Metric, PastSpread, Replacement, Spread, Window,
-};
+use rebalancer_core::{Fact, Grid, History, LivePod, Load, Metric, PastSpread, Replacement, Spread, Window};
 
 use super::finder::{FactFinder, is_not_recorded, lacking, unusable};
-use super::kept::Kept;
+use super::history::{Kept, PastError, history};
 use super::kin::Kin;
 use super::windows::window_question;
-use crate::metrics::{MetricQuery, MetricsSource};
+use crate::metrics::{MetricQuery, MetricsSource as _};
 use crate::prometheus::{QueryError, TimeRange};
 
 /// Metrics whose history is fetched: those that can trigger, and the rate, for CPU per message.
@@ -43,35 +41,21 @@ impl FactFinder<'_> {
         let at_s = self.at.as_millisecond() as f64 / 1000.0;
         let query = MetricQuery { name: history_name(&query.name), ..query.clone() };
         let (whole, exact) = (rule.grid(at_s), Grid::ending(at_s, rule.window, rule.step));
-        let mut past = self.history(&query, whole, live, kept);
-        if whole != exact && past.as_ref().is_err_and(is_not_recorded) {
-            // Recordings of earlier versions have the range that ends exactly at this moment.
-            past = self.history(&query, exact, live, kept);
-        }
-        past.unwrap_or_else(|error| lacking(&error))
-    }
-
-    /// The history on `grid`. Each series is reduced as it is read; the answer is never held whole.
-    fn history(
-        &self,
-        query: &MetricQuery,
-        grid: Grid,
-        live: &[LivePod],
-        kept: &Kept<'_>,
-    ) -> Result<Fact<History>, QueryError> {
         let names = names(live);
-        let mut history = History::new(grid);
-        let mut wrong: Option<InvalidHistory> = None;
-        self.source.range_by_series(query, time_range(grid), &mut |series| {
-            if wrong.is_none() && names.contains(series.pod.as_str()) {
-                wrong = kept.add(&mut history, &series).err();
-            }
-        })?;
-        if let Some(error) = wrong {
-            return Ok(unusable(error));
+        let read = |grid: Grid| {
+            history(&self.source, &query, (grid, time_range(grid)), kept, |pod| names.contains(pod))
+        };
+        let mut past = read(whole);
+        if whole != exact && matches!(&past, Err(PastError::Query(error)) if is_not_recorded(error)) {
+            // Recordings of earlier versions have the range that ends exactly at this moment.
+            past = read(exact);
         }
-        let is_empty = history.pods().next().is_none();
-        Ok(if is_empty { Fact::Absent } else { Fact::Known(history) })
+        match past {
+            Ok(history) if history.pods().next().is_none() => Fact::Absent,
+            Ok(history) => Fact::Known(history),
+            Err(PastError::Query(error)) => lacking(&error),
+            Err(PastError::Invalid(error)) => unusable(error),
+        }
     }
 
     /// The loads before and after the newest pod was created: by message rate if there is one, else by CPU.

@@ -1,7 +1,8 @@
 //! Limits concurrent queries to a source, which has other users too.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::source::{MetricsSource, Relay};
@@ -10,45 +11,26 @@ use crate::prometheus::MetricQuery;
 /// Limits concurrent queries to another source; callers over the limit block.
 pub struct AtMost<'a> {
     source: &'a dyn MetricsSource,
-    free: Mutex<usize>,
-    freed: Condvar,
+    /// Holds as many items as queries are being answered.
+    asking: SyncSender<()>,
+    asked: Mutex<Receiver<()>>,
 }
 
 impl<'a> AtMost<'a> {
     /// Allows `count` queries at once, at least one.
     pub fn new(source: &'a dyn MetricsSource, count: usize) -> Self {
-        Self { source, free: Mutex::new(count.max(1)), freed: Condvar::new() }
+        let (asking, asked) = sync_channel(count.max(1));
+        Self { source, asking, asked: Mutex::new(asked) }
     }
-
-    fn enter(&self) -> Permit<'_> {
-        let free = lock(&self.free);
-        let waited = self.freed.wait_while(free, |free| *free == 0);
-        *waited.expect("no thread panics while it holds the lock") -= 1;
-        Permit { free: &self.free, freed: &self.freed }
-    }
-}
-
-/// Permission to send one query; dropping it lets the next caller continue.
-struct Permit<'a> {
-    free: &'a Mutex<usize>,
-    freed: &'a Condvar,
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        *lock(self.free) += 1;
-        self.freed.notify_one();
-    }
-}
-
-fn lock(count: &Mutex<usize>) -> MutexGuard<'_, usize> {
-    count.lock().expect("no thread panics while it holds the lock")
 }
 
 impl Relay for AtMost<'_> {
     fn hand_on<A>(&self, _: &MetricQuery, ask: impl FnOnce(&dyn MetricsSource) -> A) -> A {
-        let _permit = self.enter();
-        ask(self.source)
+        self.asking.send(()).expect("the other end lives as long");
+        let answer = ask(self.source);
+        let asked = self.asked.lock().expect("no thread panics while it holds the lock");
+        asked.recv().expect("this query is in it");
+        answer
     }
 }
 

@@ -1,8 +1,6 @@
 //! The settings that the queries of a run depend on.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use rebalancer_core::{Metric, PerMetric};
@@ -145,12 +143,26 @@ impl Reach {
 }
 
 /// Where lag and rate come from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "kebab-case", parse_err_ty = SettingError, parse_err_fn = unknown_preset)]
 pub enum KafkaPreset {
     /// Spring Boot, Quarkus and others by Micrometer: lag and rate of the pod's own client.
     #[default]
     Micrometer,
     /// The JMX exporter with its default names: lag and rate of the pod's own client.
+    #[strum(serialize = "jmx", to_string = "jmx-default")]
     JmxDefault,
     /// kafka-lag-exporter, joined to pods by their IP: lag and committed messages per second.
     KafkaLagExporterIp,
@@ -193,36 +205,7 @@ impl KafkaPreset {
 
     /// Its name in `METRICS_PRESET`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Micrometer => "micrometer",
-            Self::JmxDefault => "jmx-default",
-            Self::KafkaLagExporterIp => "kafka-lag-exporter-ip",
-            Self::KlagIp => "klag-ip",
-            Self::ClientId => "client-id",
-            Self::KafkaExporter => "kafka-exporter",
-            Self::Kminion => "kminion",
-            Self::OtelJava => "otel-java",
-            Self::Kafka => "kafka",
-            Self::None => "none",
-        }
-    }
-}
-
-impl fmt::Display for KafkaPreset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for KafkaPreset {
-    type Err = SettingError;
-
-    fn from_str(text: &str) -> Result<Self, SettingError> {
-        if text == "jmx" {
-            return Ok(Self::JmxDefault);
-        }
-        let found = Self::ALL.into_iter().find(|preset| preset.name() == text);
-        found.ok_or_else(|| SettingError::UnknownPreset(text.to_owned()))
+        self.into()
     }
 }
 
@@ -275,6 +258,10 @@ pub enum SettingError {
         /// The setting that holds the query.
         variable: &'static str,
     },
+}
+
+fn unknown_preset(name: &str) -> SettingError {
+    SettingError::UnknownPreset(name.to_owned())
 }
 
 fn preset_names() -> String {

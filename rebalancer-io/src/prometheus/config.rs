@@ -66,7 +66,8 @@ impl PrometheusConfig {
 }
 
 /// How queries are sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::EnumString)]
+#[strum(ascii_case_insensitive, parse_err_ty = ConfigError, parse_err_fn = unknown_method)]
 pub enum Method {
     /// In a form; a query may be long.
     #[default]
@@ -75,16 +76,8 @@ pub enum Method {
     Get,
 }
 
-impl FromStr for Method {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match text.to_ascii_uppercase().as_str() {
-            "POST" => Ok(Self::Post),
-            "GET" => Ok(Self::Get),
-            _ => Err(ConfigError::Method(text.to_owned())),
-        }
-    }
+fn unknown_method(text: &str) -> ConfigError {
+    ConfigError::Method(text.to_owned())
 }
 
 /// Certificates. Without a CA file, Mozilla's roots are trusted.

@@ -95,7 +95,8 @@ impl QueryError {
 }
 
 /// Why a query failed. Texts from the other side are cut to 200 characters and escaped.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// No complete HTTP answer arrived.
@@ -129,6 +130,7 @@ pub enum ErrorKind {
     },
     /// A success whose body is not JSON, for example the login page of a proxy.
     #[error("the answer is not JSON but {content_type}: {words}")]
+    #[strum(serialize = "malformed")]
     NotJson {
         /// Its declared content type.
         content_type: String,
@@ -161,6 +163,7 @@ pub enum ErrorKind {
     },
     /// The answer is not text.
     #[error("the answer is not valid UTF-8 at byte {at}")]
+    #[strum(serialize = "malformed")]
     NotUtf8 {
         /// Offset of the first invalid byte.
         at: u64,
@@ -173,12 +176,14 @@ pub enum ErrorKind {
     },
     /// The parts of the answer to keep exceed the memory limit.
     #[error("the answer holds too much: more than {max_bytes} bytes of it would be kept")]
+    #[strum(serialize = "too_large")]
     TooMuch {
         /// The limit, in bytes of memory.
         max_bytes: usize,
     },
     /// A string of the answer is longer than any name.
     #[error("the answer holds a string of more than {max_bytes} bytes")]
+    #[strum(serialize = "too_large")]
     LongString {
         /// The limit, in bytes.
         max_bytes: usize,
@@ -191,6 +196,7 @@ pub enum ErrorKind {
     },
     /// The server has doubts about what the query does, not about missing data.
     #[error("the server warns of the query: {words}")]
+    #[strum(serialize = "warning")]
     Warned {
         /// The server's warnings.
         words: String,
@@ -205,6 +211,7 @@ pub enum ErrorKind {
     },
     /// Native histograms instead of numbers.
     #[error("the query returns native histograms, for instance for pod {pod}")]
+    #[strum(serialize = "wrong_type")]
     Histogram {
         /// One pod that has one.
         pod: String,
@@ -253,22 +260,15 @@ impl ErrorKind {
     }
 
     fn code(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::Transport(error) => error.code(),
-            Self::Api { status: 200, .. } => "api",
-            Self::Api { status, .. } | Self::Http { status, .. } | Self::Redirect { status, .. } => {
-                return Cow::Owned(status.to_string());
+        match self {
+            Self::Transport(error) => error.code().into(),
+            Self::Api { status, .. } | Self::Http { status, .. } | Self::Redirect { status, .. }
+                if *status != 200 =>
+            {
+                status.to_string().into()
             }
-            Self::NotJson { .. } | Self::Malformed { .. } | Self::NotUtf8 { .. } => "malformed",
-            Self::NotAnAnswer { .. } => "not_an_answer",
-            Self::Truncated { .. } => "truncated",
-            Self::TooLarge { .. } | Self::TooMuch { .. } | Self::LongString { .. } => "too_large",
-            Self::PartialData { .. } => "partial_data",
-            Self::Warned { .. } => "warning",
-            Self::WrongType { .. } | Self::Histogram { .. } => "wrong_type",
-            Self::NoPodLabel { .. } => "no_pod_label",
-            Self::DuplicatePod { .. } => "duplicate_pod",
-        })
+            other => Cow::Borrowed(other.into()),
+        }
     }
 
     /// What to do about it, as the end of a message.
@@ -384,7 +384,8 @@ fn http_advice(status: u16, words: &str) -> Option<&'static str> {
 }
 
 /// Why no complete HTTP answer arrived.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum TransportError {
     /// The time limit of the request passed.
@@ -395,6 +396,7 @@ pub enum TransportError {
     HostNotFound,
     /// No connection: refused, unreachable, no route.
     #[error("cannot connect: {0}")]
+    #[strum(serialize = "unreachable")]
     Connect(String),
     /// The connection was closed before the answer was complete.
     #[error("the connection was closed before the answer was complete")]
@@ -426,6 +428,7 @@ pub enum TransportError {
     },
     /// The answer is not HTTP, or some other transport failure.
     #[error("{0}")]
+    #[strum(serialize = "_OTHER")]
     Other(String),
     /// The API server did not hand the request on to the Service.
     #[error("{problem}: {words}")]
@@ -471,22 +474,8 @@ impl TransportError {
     }
 
     /// The kind of error, as a stable word.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Timeout(_) => "timeout",
-            Self::HostNotFound => "host_not_found",
-            Self::Connect(_) => "unreachable",
-            Self::Closed => "closed",
-            Self::Tls(_) => "tls",
-            Self::Proxy(_) => "proxy",
-            Self::Decompress(_) => "decompress",
-            Self::Credentials { .. } => "credentials",
-            Self::Service { .. } => "service",
-            Self::Identity { .. } => "identity",
-            Self::Stopped => "stopped",
-            Self::NotRecorded(_) => "not_recorded",
-            Self::Other(_) => "_OTHER",
-        }
+    pub fn code(&self) -> &'static str {
+        self.into()
     }
 
     /// What to do about it, as the end of a message.
