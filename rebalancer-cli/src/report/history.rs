@@ -196,40 +196,32 @@ pub struct ComparedReport {
 /// The spreads around a change, or why they are not known.
 pub type Found = Result<PerMetric<Option<SpreadChange>>, String>;
 
-/// What a change came to, by the spreads around it and their thresholds.
-#[derive(Debug)]
-pub struct Judged {
-    /// Whether it helped.
-    pub helped: Helped,
-    /// The same in one sentence.
-    pub sentence: String,
-    /// What became of each spread.
-    pub spreads: PerMetric<Option<SpreadReport>>,
-}
-
-impl Judged {
-    /// Judges a change. `threshold` is that of a metric.
-    pub fn new(found: &Found, threshold: impl Fn(Metric) -> Option<f64>) -> Self {
-        let nothing = PerMetric::default();
-        let known = found.as_ref().unwrap_or(&nothing);
-        let trends: Vec<(Metric, &SpreadChange, Trend)> = known
-            .iter()
-            .filter_map(|(metric, change)| Some((metric, change.as_ref()?, threshold(metric)?)))
-            .map(|(metric, change, threshold)| (metric, change, change.trend(threshold)))
-            .collect();
-        let of_spreads: Vec<Trend> = trends.iter().map(|(_, _, trend)| *trend).collect();
-        let helped = Helped::of(&of_spreads);
-        let why = match found {
-            Err(why) => why.clone(),
-            Ok(_) if trends.is_empty() => "the loads of its pods are not known on both sides".to_owned(),
-            Ok(_) => told(&trends),
-        };
-        let mut spreads = PerMetric::default();
-        for (metric, change, trend) in trends {
-            spreads[metric] = Some(SpreadReport::new(change, trend));
-        }
-        Self { helped, sentence: format!("{}: {why}.", helped.words().0), spreads }
+/// What a change came to by the spreads around it, where `threshold` is that of a metric: whether it helped, the same in one
+/// sentence, and what became of each spread.
+pub fn judged(
+    found: &Found,
+    threshold: impl Fn(Metric) -> Option<f64>,
+) -> (Helped, String, PerMetric<Option<SpreadReport>>) {
+    let nothing = PerMetric::default();
+    let known = found.as_ref().unwrap_or(&nothing);
+    let trends: Vec<(Metric, &SpreadChange, Trend)> = known
+        .iter()
+        .filter_map(|(metric, change)| Some((metric, change.as_ref()?, threshold(metric)?)))
+        .map(|(metric, change, threshold)| (metric, change, change.trend(threshold)))
+        .collect();
+    let of_spreads: Vec<Trend> = trends.iter().map(|(_, _, trend)| *trend).collect();
+    let helped = Helped::of(&of_spreads);
+    let why = match found {
+        Err(why) => why.clone(),
+        Ok(_) if trends.is_empty() => "the loads of its pods are not known on both sides".to_owned(),
+        Ok(_) => told(&trends),
+    };
+    let mut spreads = PerMetric::default();
+    for (metric, change, trend) in trends {
+        let SpreadChange { pods: [pods_before, pods_after], before, after, noise, moved } = *change;
+        spreads[metric] = Some(SpreadReport { before, after, noise, moved, pods_before, pods_after, trend });
     }
+    (helped, format!("{}: {why}.", helped.words().0), spreads)
 }
 
 /// What became of the spreads, in words.
@@ -262,13 +254,6 @@ fn told(trends: &[(Metric, &SpreadChange, Trend)]) -> String {
         let _ = write!(words, "; there were {before} pods before and {after} after");
     }
     words
-}
-
-impl SpreadReport {
-    fn new(change: &SpreadChange, trend: Trend) -> Self {
-        let SpreadChange { pods: [pods_before, pods_after], before, after, noise, moved } = *change;
-        Self { before, after, noise, moved, pods_before, pods_after, trend }
-    }
 }
 
 impl ReplacementReport {
@@ -343,7 +328,7 @@ mod tests {
         (found[Metric::Cpu], found[Metric::Lag]) =
             (cpu.map(|(a, b)| change(a, b)), lag.map(|(a, b)| change(a, b)));
         let threshold = |metric| matches!(metric, Metric::Cpu | Metric::Lag).then_some(0.3);
-        let Judged { helped, sentence, .. } = Judged::new(&Ok(found), threshold);
+        let (helped, sentence, _) = super::judged(&Ok(found), threshold);
         (helped, sentence)
     }
 
@@ -367,7 +352,7 @@ mod tests {
         let (helped, sentence) = judged(None, None);
         assert_eq!(helped, Helped::Unknown);
         assert!(sentence.starts_with("Whether it helped is not known: the loads"), "{sentence}");
-        let failed = Judged::new(&Err("too soon".to_owned()), |_| Some(0.3));
-        assert_eq!(failed.sentence, "Whether it helped is not known: too soon.");
+        let (_, sentence, _) = super::judged(&Err("too soon".to_owned()), |_| Some(0.3));
+        assert_eq!(sentence, "Whether it helped is not known: too soon.");
     }
 }

@@ -23,7 +23,7 @@ use super::turns::{Change, Changes, Pods};
 use crate::failure::Failure;
 use crate::pipeline::clocks;
 use crate::pipeline::live::{Client, Live, Subject};
-use crate::report::history::{ComparedReport, Found, HistoryReport, Judged, ReplacementReport};
+use crate::report::history::{ComparedReport, Found, HistoryReport, ReplacementReport, judged};
 use crate::report::version::API_VERSION;
 use crate::settings::decision::DecisionSettings;
 
@@ -209,7 +209,7 @@ fn replacement(
     actor: Actor,
     thresholds: &Thresholds,
 ) -> ReplacementReport {
-    let Judged { helped, sentence, spreads } = Judged::new(found, |metric| thresholds.of(metric));
+    let (helped, sentence, spreads) = judged(found, |metric| thresholds.of(metric));
     let names = |pods: &BTreeSet<String>| pods.iter().cloned().collect();
     ReplacementReport {
         began: change.began.to_string(),
