@@ -1,51 +1,38 @@
 //! Every setting in one table, derived from the clap definition; used by `config` and the README.
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 
-/// One setting.
-#[derive(Debug, Clone)]
-pub struct Setting {
-    /// The argument's id.
-    pub id: String,
-    /// The environment variable.
-    pub variable: Option<String>,
-    /// The flag with its dashes.
-    pub flag: Option<String>,
-    /// The default, as written.
-    pub default: Option<String>,
-    /// What it does, in one sentence.
-    pub help: String,
-    /// The heading it appears under.
-    pub heading: String,
-}
+use crate::report::config::Row;
 
 /// The settings of the commands, each once, in the order of their definition, without earlier names.
-pub fn settings(command: &Command) -> Vec<Setting> {
-    let mut settings: Vec<Setting> = Vec::new();
+pub fn settings(command: &Command) -> Vec<&Arg> {
+    let mut settings: Vec<&Arg> = Vec::new();
     for arg in command.get_subcommands().flat_map(Command::get_arguments) {
-        let known = settings.iter().any(|setting| setting.id == arg.get_id().as_str());
+        let known = settings.iter().any(|setting| setting.get_id() == arg.get_id());
         if !known && !arg.is_positional() && !arg.is_hide_set() && arg.get_id() != "help" {
-            settings.push(setting(arg));
+            settings.push(arg);
         }
     }
     // Settings of the same heading are grouped, in the order in which headings first appear.
-    let headings: Vec<String> = settings.iter().map(|setting| setting.heading.clone()).collect();
-    settings.sort_by_key(|setting| headings.iter().position(|heading| *heading == setting.heading));
+    let headings: Vec<Option<&str>> = settings.iter().map(|setting| setting.get_help_heading()).collect();
+    settings
+        .sort_by_key(|setting| headings.iter().position(|heading| *heading == setting.get_help_heading()));
     settings
 }
 
-fn setting(arg: &Arg) -> Setting {
+/// A setting in words, without a value.
+pub fn described(arg: &Arg) -> Row {
     let defaults: Vec<String> =
         arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
-    let flagless_switch = matches!(arg.get_action(), clap::ArgAction::SetTrue);
+    let flagless_switch = matches!(arg.get_action(), ArgAction::SetTrue);
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    Setting {
-        id: arg.get_id().to_string(),
+    Row {
         variable: arg.get_env().map(|name| name.to_string_lossy().into_owned()),
         flag: arg.get_long().map(|long| format!("--{long}")),
+        value: None,
+        source: "unset",
         default: Some(defaults.join(",")).filter(|default| !default.is_empty() && !flagless_switch),
         help: help.split_whitespace().collect::<Vec<&str>>().join(" "),
-        heading: arg.get_help_heading().unwrap_or("Other").to_owned(),
     }
 }
 
@@ -81,7 +68,7 @@ mod tests {
     #[test]
     fn every_setting_has_words_and_no_secret_has_a_flag() {
         let command = usage::command();
-        for setting in settings(&command) {
+        for setting in settings(&command).into_iter().map(described) {
             assert!(setting.help.len() > 10, "{setting:?}");
             let secret =
                 secrets::ALL.iter().any(|secret| Some(secret.variable) == setting.variable.as_deref());
@@ -94,11 +81,12 @@ mod tests {
         let mut text = String::from("| Variable | Flag | Default | What it does |\n|---|---|---|---|\n");
         let cell = |text: &str| text.replace('|', "\\|");
         let code = |text: Option<&str>| text.map_or_else(String::new, |text| format!("`{}`", cell(text)));
-        let mut heading = String::new();
-        for setting in settings(command) {
-            if setting.heading != heading {
-                let _ = writeln!(text, "| **{}** | | | |", setting.heading);
-                heading.clone_from(&setting.heading);
+        let mut heading = "";
+        for arg in settings(command) {
+            let (setting, of) = (described(arg), arg.get_help_heading().unwrap_or("Other"));
+            if of != heading {
+                let _ = writeln!(text, "| **{of}** | | | |");
+                heading = of;
             }
             let [variable, flag, default] =
                 [&setting.variable, &setting.flag, &setting.default].map(|text| code(text.as_deref()));

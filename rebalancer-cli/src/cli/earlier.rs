@@ -10,32 +10,20 @@ use crate::failure::Failure;
 /// Where VictoriaMetrics takes metrics.
 const IMPORT_PATH: &str = "/api/v1/import/prometheus";
 
-/// A setting that became a part of another: its id, flag and variable, the id of the setting that it became a part of, and
-/// which part.
-type Joined = (&'static str, &'static str, &'static str, &'static str, Part);
+/// A setting that became a part of another: its flag, which is its id too, its variable, the id of the setting that it became
+/// a part of, and which part.
+type Joined = (&'static str, &'static str, &'static str, Part);
 
 const JOINED: [Joined; 9] = [
-    ("cpu_floor", "cpu-floor", "CPU_FLOOR", "floors", Part::Named("cpu")),
-    ("memory_floor", "memory-floor", "MEMORY_FLOOR", "floors", Part::Named("memory")),
-    ("lag_floor", "lag-floor", "LAG_FLOOR", "floors", Part::Named("lag")),
-    ("rate_floor", "rate-floor", "RATE_FLOOR", "floors", Part::Named("rate")),
-    ("persistence_window", "persistence-window", "PERSISTENCE_WINDOW", "persistence", Part::Named("window")),
-    ("persistence_factor", "persistence-factor", "PERSISTENCE_FACTOR", "persistence", Part::Named("factor")),
-    (
-        "persistence_percent",
-        "persistence-percent",
-        "PERSISTENCE_PERCENT",
-        "persistence",
-        Part::Named("percent"),
-    ),
-    (
-        "metrics_pushgateway_url",
-        "metrics-pushgateway-url",
-        "METRICS_PUSHGATEWAY_URL",
-        "metrics_push_url",
-        Part::Pushgateway,
-    ),
-    ("metrics_import_url", "metrics-import-url", "METRICS_IMPORT_URL", "metrics_push_url", Part::Import),
+    ("cpu-floor", "CPU_FLOOR", "floors", Part::Named("cpu")),
+    ("memory-floor", "MEMORY_FLOOR", "floors", Part::Named("memory")),
+    ("lag-floor", "LAG_FLOOR", "floors", Part::Named("lag")),
+    ("rate-floor", "RATE_FLOOR", "floors", Part::Named("rate")),
+    ("persistence-window", "PERSISTENCE_WINDOW", "persistence", Part::Named("window")),
+    ("persistence-factor", "PERSISTENCE_FACTOR", "persistence", Part::Named("factor")),
+    ("persistence-percent", "PERSISTENCE_PERCENT", "persistence", Part::Named("percent")),
+    ("metrics-pushgateway-url", "METRICS_PUSHGATEWAY_URL", "metrics_push_url", Part::Pushgateway),
+    ("metrics-import-url", "METRICS_IMPORT_URL", "metrics_push_url", Part::Import),
 ];
 
 /// What an earlier setting is in the one that it became a part of.
@@ -65,22 +53,21 @@ impl Part {
 /// The same command that also reads the earlier names of its settings; no help shows them.
 pub fn with_earlier_names(command: Command) -> Command {
     let has = |id: &str| command.get_arguments().any(|arg| arg.get_id() == id);
-    let joined = JOINED.into_iter().filter(|(_, _, _, now, _)| has(now));
-    let earlier: Vec<Arg> = joined
-        .map(|(id, flag, variable, ..)| {
-            Arg::new(id).long(flag).env(variable).hide(true).value_parser(parser(id))
-        })
-        .collect();
+    let joined = JOINED.into_iter().filter(|(_, _, now, _)| has(now));
+    let earlier = joined.map(|(flag, variable, ..)| {
+        Arg::new(flag).long(flag).env(variable).hide(true).value_parser(parser(flag))
+    });
+    let earlier: Vec<Arg> = earlier.collect();
     command.args(earlier)
 }
 
 /// What an earlier setting takes. An error then names what was set.
 fn parser(id: &str) -> ValueParser {
     match id {
-        "persistence_window" => ValueParser::new(values::window_or_off),
-        "persistence_factor" => ValueParser::new(values::factor_or_off),
-        "persistence_percent" => ValueParser::new(values::percent_or_off),
-        floor if floor.ends_with("_floor") => ValueParser::new(values::quantity),
+        "persistence-window" => ValueParser::new(values::window_or_off),
+        "persistence-factor" => ValueParser::new(values::factor_or_off),
+        "persistence-percent" => ValueParser::new(values::percent_or_off),
+        floor if floor.ends_with("-floor") => ValueParser::new(values::quantity),
         _ => ValueParser::string(),
     }
 }
@@ -88,21 +75,21 @@ fn parser(id: &str) -> ValueParser {
 /// The value of the setting of this id, made of earlier ones; `value_of` gives the value of an earlier id. `None` where
 /// there is none.
 pub fn joined(id: &str, value_of: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let parts = JOINED.iter().filter(|(_, _, _, now, _)| *now == id);
+    let parts = JOINED.iter().filter(|(_, _, now, _)| *now == id);
     let parts: Vec<String> =
-        parts.filter_map(|(earlier, _, _, _, part)| Some(part.of(&value_of(earlier)?))).collect();
+        parts.filter_map(|(earlier, _, _, part)| Some(part.of(&value_of(earlier)?))).collect();
     (!parts.is_empty()).then(|| parts.join(","))
 }
 
 /// The id of the setting that the one of this earlier id became a part of.
 pub fn now(id: &str) -> Option<&'static str> {
-    JOINED.into_iter().find(|(earlier, ..)| *earlier == id).map(|(_, _, _, now, _)| now)
+    JOINED.into_iter().find(|(earlier, ..)| *earlier == id).map(|(_, _, now, _)| now)
 }
 
 /// What to set instead of the setting of this earlier id; `name_of` gives the name of an id. No value is repeated: it may
 /// hold a credential.
 pub fn instead(id: &str, name_of: impl Fn(&str) -> String) -> Option<String> {
-    let (_, _, _, now, part) = JOINED.into_iter().find(|(earlier, ..)| *earlier == id)?;
+    let (_, _, now, part) = JOINED.into_iter().find(|(earlier, ..)| *earlier == id)?;
     let (earlier, now) = (name_of(id), name_of(now));
     Some(format!("{earlier} is an earlier name: set {now}={} instead", part.of("VALUE")))
 }
@@ -117,7 +104,7 @@ pub fn given(matches: &ArgMatches, command: &Command) -> Result<(Vec<String>, Ve
     let arg = |id: &str| command.get_arguments().find(|arg| arg.get_id() == id);
     let name = |id: &str| arg(id).map_or_else(|| id.to_owned(), |arg| name(arg, source(matches, id)));
     let (mut flags, mut told) = (Vec::new(), Vec::new());
-    for (id, _, _, now, _) in JOINED.into_iter().filter(|(id, ..)| is_given(id)) {
+    for (id, _, now, _) in JOINED.into_iter().filter(|(id, ..)| is_given(id)) {
         if is_given(now) {
             let (earlier, now) = (name(id), name(now));
             return Err(Failure::usage(format!(
@@ -168,7 +155,7 @@ mod tests {
             assert!(command.clone().try_get_matches_from(["pod-rebalancer", "run", &flag]).is_ok(), "{flag}");
         }
         let run = command.find_subcommand("run").expect("there is a run");
-        for (id, _, _, now, _) in JOINED {
+        for (id, _, now, _) in JOINED {
             let is_hidden =
                 |id: &str| run.get_arguments().find(|arg| arg.get_id() == id).expect(id).is_hide_set();
             assert!(is_hidden(id) && !is_hidden(now), "{id} is hidden, {now} is not");

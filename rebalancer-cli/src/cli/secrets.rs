@@ -11,32 +11,28 @@ pub struct Secret {
 }
 
 /// Bearer token of the metrics server.
-pub const BEARER_TOKEN: Secret =
-    Secret { variable: "PROMETHEUS_BEARER_TOKEN", help: "Bearer token for the metrics server" };
+pub const BEARER_TOKEN: Secret = secret("PROMETHEUS_BEARER_TOKEN", "Bearer token for the metrics server");
 /// Password of basic authentication.
-pub const PASSWORD: Secret =
-    Secret { variable: "PROMETHEUS_PASSWORD", help: "Password for basic authentication" };
+pub const PASSWORD: Secret = secret("PROMETHEUS_PASSWORD", "Password for basic authentication");
 /// Extra headers.
-pub const HEADERS: Secret = Secret {
-    variable: "PROMETHEUS_HEADERS",
-    help: "Extra headers, one on each line, such as `X-Scope-OrgID: tenant`",
-};
-
+pub const HEADERS: Secret =
+    secret("PROMETHEUS_HEADERS", "Extra headers, one on each line, such as `X-Scope-OrgID: tenant`");
 /// Password for the brokers of Kafka.
-pub const KAFKA_PASSWORD: Secret = Secret { variable: "KAFKA_PASSWORD", help: "Password of KAFKA_USERNAME" };
-
+pub const KAFKA_PASSWORD: Secret = secret("KAFKA_PASSWORD", "Password of KAFKA_USERNAME");
 /// Bearer token for pushing metrics.
 pub const METRICS_BEARER_TOKEN: Secret =
-    Secret { variable: "METRICS_BEARER_TOKEN", help: "Bearer token for the Pushgateway or VictoriaMetrics" };
+    secret("METRICS_BEARER_TOKEN", "Bearer token for the Pushgateway or VictoriaMetrics");
 /// Password for pushing metrics.
-pub const METRICS_PASSWORD: Secret =
-    Secret { variable: "METRICS_PASSWORD", help: "Password of METRICS_USERNAME" };
-
+pub const METRICS_PASSWORD: Secret = secret("METRICS_PASSWORD", "Password of METRICS_USERNAME");
 /// Address of the webhook.
-pub const WEBHOOK_URL: Secret = Secret {
-    variable: "WEBHOOK_URL",
-    help: "Address of the webhook, which gets one POST for each run; anyone who knows it can post there",
-};
+pub const WEBHOOK_URL: Secret = secret(
+    "WEBHOOK_URL",
+    "Address of the webhook, which gets one POST for each run; anyone who knows it can post there",
+);
+
+const fn secret(variable: &'static str, help: &'static str) -> Secret {
+    Secret { variable, help }
+}
 
 /// All secret settings.
 pub const ALL: [Secret; 7] =

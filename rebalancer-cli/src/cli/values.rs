@@ -27,13 +27,17 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A guard's duration: `off` and `0s` both turn the guard off.
-pub fn duration_or_off(text: &str) -> Result<Guarded<Duration>, String> {
+/// A guard's limit as `read` reads it; `off` turns the guard off.
+fn or_off<T>(text: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Guarded<T>, String> {
     if is_off(text) {
         return Ok(None);
     }
-    let limit = duration(text).map_err(|error| format!("{error} (off turns the guard off)"))?;
-    Ok((limit > Duration::ZERO).then_some(limit))
+    read(text).map(Some).map_err(|error| format!("{error} (off turns the guard off)"))
+}
+
+/// A guard's duration: `off` and `0s` both turn the guard off.
+pub fn duration_or_off(text: &str) -> Result<Guarded<Duration>, String> {
+    Ok(or_off(text, duration)?.filter(|limit| *limit > Duration::ZERO))
 }
 
 /// The window of a guard that looks back minute by minute: from one minute to seven days, or `off`.
@@ -52,13 +56,10 @@ pub fn window_or_off(text: &str) -> Result<Guarded<Duration>, String> {
 
 /// A factor above 0, or `off`.
 pub fn factor_or_off(text: &str) -> Result<Guarded<f64>, String> {
-    if is_off(text) {
-        return Ok(None);
-    }
-    match number(text).map_err(|error| format!("{error} (off turns the guard off)"))? {
-        0.0 => Err("the factor must be above 0 (off turns the guard off)".to_owned()),
-        factor => Ok(Some(factor)),
-    }
+    or_off(text, |text| match number(text)? {
+        0.0 => Err("the factor must be above 0".to_owned()),
+        factor => Ok(factor),
+    })
 }
 
 /// The factor of the outlier trigger; `on` is the default factor.
@@ -90,13 +91,7 @@ pub fn text_or_off(text: &str) -> Result<Guarded<String>, String> {
 
 /// A regular expression over names of alerts, or `off`.
 pub fn alerts_or_off(text: &str) -> Result<Guarded<AlertPattern>, String> {
-    if is_off(text) {
-        return Ok(None);
-    }
-    match text.parse() {
-        Ok(pattern) => Ok(Some(pattern)),
-        Err(error) => Err(format!("{error} (off turns the guard off)")),
-    }
+    or_off(text, |text| text.parse().map_err(|error: <AlertPattern as FromStr>::Err| error.to_string()))
 }
 
 /// A whole number, 1 or more.

@@ -121,7 +121,7 @@ impl Changeable {
             let given = self.given.iter().find(is_meant).filter(|given| is_of_a_workload(&given.id));
             let Some(given) = given else {
                 let spelled = |id: &str| format!("{PREFIX}{}", id.replace('_', "-"));
-                let id = setting.replace('-', "_");
+                let id = setting.replace('_', "-");
                 let now = earlier::now(&id).filter(|now| is_of_a_workload(now));
                 let told = now.and_then(|_| earlier::instead(&id, spelled));
                 let told = told.unwrap_or_else(|| format!("{name} is no setting that a workload can have"));

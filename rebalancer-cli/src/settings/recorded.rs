@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 use rebalancer_core::{Strategy, UnknownStrategy};
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +59,7 @@ pub fn taken_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Result<Dec
 pub fn unknown(recorded: &RecordedSettings) -> Option<String> {
     let known = decision_settings();
     let is_known = |flag: &String| {
-        let id = flag.trim_start_matches('-').replace('-', "_");
-        earlier::now(&id).is_some() || known.iter().any(|(_, known)| known == flag)
+        earlier::now(flag.trim_start_matches('-')).is_some() || known.iter().any(|(_, known)| known == flag)
     };
     let unknown: Vec<String> =
         recorded.decision.keys().filter(|flag| !is_known(flag)).map(|flag| plain(flag)).collect();
@@ -77,7 +76,7 @@ pub fn unknown(recorded: &RecordedSettings) -> Option<String> {
 pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> BTreeMap<String, String> {
     let untouched = |id: &str| matches!(matches.value_source(id), None | Some(ValueSource::DefaultValue));
     let known = decision_settings().into_iter().filter(|(id, _)| untouched(id));
-    let given = |id: &str| recorded.decision.get(&format!("--{}", id.replace('_', "-"))).cloned();
+    let given = |flag: &str| recorded.decision.get(&format!("--{flag}")).cloned();
     let value = |id: &str, flag: &str| match recorded.decision.get(flag) {
         Some(value) => Some(in_words_of_now(flag, value).to_owned()),
         None => earlier::joined(id, given),
@@ -95,7 +94,7 @@ fn in_words_of_now<'v>(flag: &str, value: &'v str) -> &'v str {
 
 /// Id and flag of each setting of the decision.
 fn decision_settings() -> Vec<(String, String)> {
-    let decision = DecisionArgs::augment_args(Command::new("decision"));
-    let settings = settings(&Command::new("all").subcommand(decision)).into_iter();
-    settings.filter_map(|setting| Some((setting.id, setting.flag?))).collect()
+    let all = Command::new("all").subcommand(DecisionArgs::augment_args(Command::new("decision")));
+    let flag = |arg: &Arg| Some((arg.get_id().to_string(), format!("--{}", arg.get_long()?)));
+    settings(&all).into_iter().filter_map(flag).collect()
 }

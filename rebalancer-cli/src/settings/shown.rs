@@ -5,7 +5,7 @@ use rebalancer_io::kubernetes::ServiceAddress;
 use rebalancer_io::prometheus::Endpoint;
 use rebalancer_io::push::Receiver;
 
-use crate::cli::catalog::{self, Setting};
+use crate::cli::catalog::{self, described};
 use crate::cli::{secrets, usage};
 use crate::report::config::Row;
 
@@ -18,20 +18,19 @@ pub fn settings(matches: &ArgMatches) -> Vec<Row> {
     };
     // From the definition: a variable set to nothing is still a setting.
     let command = usage::defined();
-    let shown = catalog::settings(&command).into_iter().filter(|setting| setting.variable.is_some());
+    let shown = catalog::settings(&command).into_iter().filter(|setting| setting.get_env().is_some());
     let plain = shown.map(|setting| {
-        let source = if known(&setting.id) { usage::source(matches, &setting.id) } else { "unset" };
-        let value = value(&setting.id).map(|value| without_secret(&setting.id, value));
-        let Setting { variable, flag, default, help, .. } = setting;
-        Row { variable, flag, value, source, default, help }
+        let id = setting.get_id().as_str();
+        let source = if known(id) { usage::source(matches, id) } else { "unset" };
+        let value = value(id).map(|value| without_secret(id, value));
+        Row { value, source, ..described(setting) }
     });
     let secrets = secrets::ALL.into_iter().map(|secret| {
         let set = secret.is_set();
-        let value = set.then(|| "(hidden)".to_owned());
         Row {
             variable: Some(secret.variable.to_owned()),
             flag: None,
-            value,
+            value: set.then(|| "(hidden)".to_owned()),
             source: if set { "environment" } else { "unset" },
             default: None,
             help: secret.help.to_owned(),

@@ -15,11 +15,15 @@ use crate::report::check::Category;
 /// Checks the settings, which were parsed without an error.
 pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category {
     let mut category = Category::new("configuration", None);
-    let settings = catalog::settings(&usage::defined());
+    let command = usage::defined();
+    let settings = catalog::settings(&command);
     let known = |id: &str| matches.ids().any(|known| known.as_str() == id);
     let count = |source: ValueSource| {
         let from = |id: &str| known(id) && matches.value_source(id) == Some(source);
-        settings.iter().filter(|setting| setting.variable.is_some() && from(&setting.id)).count()
+        settings
+            .iter()
+            .filter(|setting| setting.get_env().is_some() && from(setting.get_id().as_str()))
+            .count()
     };
     let secrets = secrets::ALL.iter().filter(|secret| secret.is_set()).count();
     category.good(format!(
