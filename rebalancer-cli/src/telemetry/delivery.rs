@@ -110,16 +110,15 @@ impl Delivery {
         }
         let is_told = |told: &&Listener| outcomes.iter().any(|outcome| told.outcomes.contains(outcome));
         let message = self.listener.as_ref().filter(is_told).map(|listener| (listener, message(listener)));
-        let text = |ended| (Group::of(ended), metrics::render([(ended, None)]));
-        let texts: Vec<(Group<'_>, String)> =
-            if self.pusher.is_some() { ended.iter().map(text).collect() } else { Vec::new() };
+        let pushes: Vec<Push<'_>> =
+            if self.pusher.is_some() { ended.iter().map(Push::of).collect() } else { Vec::new() };
         thread::scope(|scope| {
             if let Some((listener, message)) = &message {
                 scope.spawn(|| tell(&listener.webhook, message));
             }
             let Some((pusher, receivers, longest)) = &self.pusher else { return };
             for receiver in receivers {
-                scope.spawn(|| push_each(pusher, receiver, *longest, &texts));
+                scope.spawn(|| push_each(pusher, receiver, *longest, &pushes));
             }
         });
     }
@@ -130,27 +129,44 @@ fn usable<T>(found: Result<T, Failure>, wrong: &mut Vec<Failure>) -> Option<T> {
     found.map_err(|failure| wrong.push(failure)).ok()
 }
 
-/// The labels by which a Pushgateway groups the pushes for one target.
-struct Group<'a> {
-    namespace: &'a str,
-    target: &'a str,
+/// The metrics for one target, and the labels by which a Pushgateway groups them.
+struct Push<'a> {
+    labels: [(&'static str, &'a str); 3],
     replaces: Replaces,
+    text: String,
 }
 
-impl<'a> Group<'a> {
+impl<'a> Push<'a> {
     fn of(ended: &'a Ended<'_>) -> Self {
+        let (namespace, target) = (&*ended.asked.namespace, &*ended.asked.target);
+        let labels = [("job", "pod-rebalancer"), ("target_namespace", namespace), ("target", target)];
         // A failure must not overwrite the last success.
         let replaces = if ended.is_success() { Replaces::Group } else { Replaces::SameNames };
-        Self { namespace: &ended.asked.namespace, target: &ended.asked.target, replaces }
+        Self { labels, replaces, text: metrics::render([(ended, None)]) }
+    }
+
+    /// Sends them, and says whether that was done.
+    fn send(&self, pusher: &Pusher, receiver: &Receiver) -> bool {
+        let done = pusher.push(receiver, &self.labels, self.replaces, &self.text);
+        if let Err(error) = &done {
+            tracing::warn!(
+                event = "metrics.push_failed",
+                url.full = error.url,
+                http.response.status_code = error.kind.http_status(),
+                error.type = &*error.kind.code(),
+                "cannot push the metrics of this run: {error}"
+            );
+        }
+        done.is_ok()
     }
 }
 
-/// Pushes the metrics for each target, until one push fails or they have taken the longest time that they may.
-fn push_each(pusher: &Pusher, receiver: &Receiver, longest: Duration, texts: &[(Group<'_>, String)]) {
+/// Sends the metrics for each target, until one push fails or they have taken the longest time that they may.
+fn push_each(pusher: &Pusher, receiver: &Receiver, longest: Duration, pushes: &[Push<'_>]) {
     let begun = Instant::now();
-    for (done, (group, text)) in texts.iter().enumerate() {
+    for (done, push) in pushes.iter().enumerate() {
         if begun.elapsed() >= longest {
-            let all = texts.len();
+            let all = pushes.len();
             tracing::warn!(
                 event = "metrics.push_slow",
                 url.full = receiver.address(),
@@ -159,26 +175,10 @@ fn push_each(pusher: &Pusher, receiver: &Receiver, longest: Duration, texts: &[(
             );
             return;
         }
-        if !push(pusher, receiver, group, text) {
+        if !push.send(pusher, receiver) {
             return;
         }
     }
-}
-
-/// Pushes the metrics for one target, and says whether that was done.
-fn push(pusher: &Pusher, receiver: &Receiver, group: &Group<'_>, text: &str) -> bool {
-    let labels = [("job", "pod-rebalancer"), ("target_namespace", group.namespace), ("target", group.target)];
-    let done = pusher.push(receiver, &labels, group.replaces, text);
-    if let Err(error) = &done {
-        tracing::warn!(
-            event = "metrics.push_failed",
-            url.full = error.url,
-            http.response.status_code = error.kind.http_status(),
-            error.type = &*error.kind.code(),
-            "cannot push the metrics of this run: {error}"
-        );
-    }
-    done.is_ok()
 }
 
 fn tell(webhook: &Webhook, message: &str) {

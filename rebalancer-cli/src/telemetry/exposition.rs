@@ -16,18 +16,46 @@ impl Exposition {
         self.common = common;
     }
 
-    /// Adds a gauge with one sample per set of labels; nothing without any set.
-    pub fn gauge<'a>(
+    /// Adds a gauge without labels of its own.
+    pub fn number(&mut self, name: &'static str, help: &'static str, value: f64) {
+        self.gauge(name, help, &[], value);
+    }
+
+    /// Adds a gauge with a sample for each word of a label; nothing without any word.
+    pub fn by<'a>(
         &mut self,
         name: &'static str,
         help: &'static str,
-        samples: impl IntoIterator<Item = (Vec<(&'static str, &'a str)>, f64)>,
+        label: &'static str,
+        samples: impl IntoIterator<Item = (&'a str, f64)>,
     ) {
-        for (labels, value) in samples {
-            let common = self.common.iter().map(|(name, value)| (*name, value.as_str()));
-            let all: Vec<String> = common.chain(labels).map(|(name, value)| label(name, value)).collect();
-            self.written(name, help, &format!("{name}{{{}}} {value}", all.join(",")));
-        }
+        samples.into_iter().for_each(|(word, value)| self.gauge(name, help, &[(label, word)], value));
+    }
+
+    /// Adds a gauge that is 1 for the word `is` of a label, and 0 for its other `words`.
+    pub fn one_of(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        label: &'static str,
+        words: impl IntoIterator<Item = &'static str>,
+        is: &str,
+    ) {
+        self.by(name, help, label, words.into_iter().map(|word| (word, f64::from(word == is))));
+    }
+
+    /// Adds a sample of a gauge.
+    pub fn gauge(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: &[(&'static str, &str)],
+        value: f64,
+    ) {
+        let common = self.common.iter().map(|(name, value)| (*name, value.as_str()));
+        let all: Vec<String> =
+            common.chain(labels.iter().copied()).map(|(name, value)| label(name, value)).collect();
+        self.written(name, help, &format!("{name}{{{}}} {value}", all.join(",")));
     }
 
     /// Adds one sample of a gauge, given as a line of text.
@@ -62,7 +90,7 @@ mod tests {
         for (target, names) in [("a", ["x", "y"]), ("b", ["y", "z"])] {
             all.label(vec![("target", target.to_owned())]);
             for name in names {
-                all.gauge(name, "Some time.", [(vec![], 1.0)]);
+                all.number(name, "Some time.", 1.0);
             }
         }
         let expected = "# HELP x Some time.\n# TYPE x gauge\nx{target=\"a\"} 1\n\
@@ -76,8 +104,9 @@ mod tests {
     fn values_and_labels_of_any_kind_stay_on_their_line() {
         let mut text = Exposition::default();
         text.label(vec![("target", "a\"b\\c\nd".to_owned())]);
-        text.gauge("x_seconds", "Some time.", [(vec![("kind", "ä")], 1.5e-9), (vec![], 1e18)]);
-        text.gauge("none", "Not there.", []);
+        text.by("x_seconds", "Some time.", "kind", [("ä", 1.5e-9)]);
+        text.number("x_seconds", "Some time.", 1e18);
+        text.by("none", "Not there.", "kind", []);
         let expected = "# HELP x_seconds Some time.\n# TYPE x_seconds gauge\n\
                         x_seconds{target=\"a\\\"b\\\\c\\nd\",kind=\"ä\"} 0.0000000015\n\
                         x_seconds{target=\"a\\\"b\\\\c\\nd\"} 1000000000000000000\n";

@@ -6,37 +6,23 @@ use super::notes::{Ended, Evictions, Stage};
 use crate::report::{Outcome, Report};
 
 impl Ended<'_> {
-    /// Logs in one line how the run ended: all facts for machines, a short line for people, who have the
-    /// report.
-    pub fn log(&self, for_machines: bool) {
+    /// Logs in one line how the run ended: all facts for machines, a short line for people, who have the report. One of several
+    /// workloads is told to people by its name.
+    pub fn log(&self, for_machines: bool, is_one_of_several: bool) {
         if for_machines {
             self.log_all(&Facts::of(self));
             return;
         }
+        let what = if is_one_of_several { "workload" } else { "run" };
         tracing::info!(
-            event = "run.finished",
+            event = format!("{what}.finished"),
+            k8s.namespace.name = is_one_of_several.then_some(&*self.asked.namespace),
+            selector = is_one_of_several.then_some(&*self.asked.target),
             outcome = self.outcome().name(),
             dry_run = self.asked.dry_run,
             evicted = self.evictions().evicted,
-            duration_seconds = self.took.as_secs_f64(),
-            "run finished"
-        );
-    }
-
-    /// The same for one of several workloads, which people are told by name.
-    pub fn log_of_several(&self, for_machines: bool) {
-        if for_machines {
-            self.log_all(&Facts::of(self));
-            return;
-        }
-        tracing::info!(
-            event = "workload.finished",
-            k8s.namespace.name = self.asked.namespace,
-            selector = self.asked.target,
-            outcome = self.outcome().name(),
-            dry_run = self.asked.dry_run,
-            evicted = self.evictions().evicted,
-            "workload finished"
+            duration_seconds = (!is_one_of_several).then(|| self.took.as_secs_f64()),
+            "{what} finished"
         );
     }
 
@@ -46,7 +32,7 @@ impl Ended<'_> {
             ($level:ident, $facts:ident) => {
                 tracing::$level!(
                     event = "run.finished",
-                    outcome = $facts.outcome,
+                    outcome = self.outcome().name(),
                     reason = $facts.reason,
                     error.type = $facts.error_type,
                     should_rebalance = $facts.report.map(|report| report.should_rebalance),
@@ -68,7 +54,7 @@ impl Ended<'_> {
                     memory_spread = $facts.spread(Metric::Memory),
                     rate_spread = $facts.spread(Metric::Rate),
                     withheld_by = $facts.withheld_by,
-                    cause = $facts.cause,
+                    cause = $facts.report.map(|report| report.diagnosis.cause.code.name()),
                     remedy = $facts.report.map(|report| report.diagnosis.remedy.name()),
                     evicted = $facts.evictions.evicted,
                     would_evict = $facts.evictions.dry_run,
@@ -99,12 +85,10 @@ impl Ended<'_> {
 /// What the line shows about the report or the failure.
 struct Facts<'a> {
     report: Option<&'a Report>,
-    outcome: &'static str,
     reason: String,
     error_type: Option<String>,
     owner: (String, String),
     withheld_by: Option<String>,
-    cause: Option<&'static str>,
     evictions: Evictions,
 }
 
@@ -115,17 +99,9 @@ impl<'a> Facts<'a> {
             Err(failure) => (failure.words(), Some(failure.code().into_owned())),
         };
         let report = ended.report();
-        let held: Vec<&str> = report.map(super::metrics::holding).unwrap_or_default();
-        Self {
-            report,
-            outcome: ended.outcome().name(),
-            reason,
-            error_type,
-            owner: ended.owner(),
-            withheld_by: (!held.is_empty()).then(|| held.join(",")),
-            cause: report.map(|report| report.diagnosis.cause.code.name()),
-            evictions: ended.evictions(),
-        }
+        let withheld_by = report.map(super::metrics::holding).filter(|held| !held.is_empty());
+        let withheld_by = withheld_by.map(|held| held.join(","));
+        Self { report, reason, error_type, owner: ended.owner(), withheld_by, evictions: ended.evictions() }
     }
 
     fn owner_of(&self, kind: &str) -> Option<&str> {

@@ -7,7 +7,7 @@ use strum::VariantArray as _;
 
 use super::exposition::Exposition;
 use super::notes::{Ended, Evictions, Stage};
-use crate::report::diagnosis::CauseCode;
+use crate::report::diagnosis::{CauseCode, DiagnosisReport};
 use crate::report::{Outcome, PodReport, PodVerdict, Report};
 use crate::revision::REVISION;
 
@@ -35,9 +35,9 @@ fn add(ended: &Ended<'_>, kept: Option<&str>, text: &mut Exposition) {
     ]);
     let (success, what) = LAST_SUCCESS;
     let now = ended.at.as_millisecond() as f64 / 1000.0;
-    text.gauge("pod_rebalancer_last_run_timestamp_seconds", "When the last run ended.", [(vec![], now)]);
+    text.number("pod_rebalancer_last_run_timestamp_seconds", "When the last run ended.", now);
     match kept {
-        _ if ended.is_success() => text.gauge(success, what, [(vec![], now)]),
+        _ if ended.is_success() => text.number(success, what, now),
         Some(line) => text.written(success, what, line),
         None => {}
     }
@@ -48,72 +48,66 @@ fn add(ended: &Ended<'_>, kept: Option<&str>, text: &mut Exposition) {
         loads(report, text);
     }
     requests(ended, text);
-    let build = vec![("version", env!("CARGO_PKG_VERSION")), ("revision", REVISION.unwrap_or("unknown"))];
-    text.gauge("pod_rebalancer_build_info", "The program that ran last.", [(build, 1.0)]);
+    let build = [("version", env!("CARGO_PKG_VERSION")), ("revision", REVISION.unwrap_or("unknown"))];
+    text.gauge("pod_rebalancer_build_info", "The program that ran last.", &build, 1.0);
 }
 
 fn durations(ended: &Ended<'_>, text: &mut Exposition) {
     let took = ended.took.as_secs_f64();
-    text.gauge("pod_rebalancer_last_run_duration_seconds", "How long the last run took.", [(vec![], took)]);
-    let spent = Stage::VARIANTS.iter().map(|stage| {
-        let spent = ended.notes.spent(*stage).unwrap_or_default();
-        (vec![("stage", stage.name())], spent.as_secs_f64())
-    });
-    text.gauge(
+    text.number("pod_rebalancer_last_run_duration_seconds", "How long the last run took.", took);
+    let spent = |stage: Stage| ended.notes.spent(stage).unwrap_or_default().as_secs_f64();
+    text.by(
         "pod_rebalancer_last_run_stage_duration_seconds",
         "How long each stage of the last run took; 0 for one it did not come to.",
-        spent,
+        "stage",
+        Stage::VARIANTS.iter().map(|stage| (stage.name(), spent(*stage))),
     );
 }
 
 fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
-    let outcome = ended.outcome();
-    let outcomes =
-        Outcome::VARIANTS.iter().map(|word| (vec![("outcome", word.name())], flag(*word == outcome)));
-    text.gauge(
+    text.one_of(
         "pod_rebalancer_last_run_outcome",
         "What came of the last run: 1 for its outcome, 0 for the others.",
-        outcomes,
+        "outcome",
+        Outcome::VARIANTS.iter().map(|outcome| outcome.name()),
+        ended.outcome().name(),
     );
-    text.gauge(
+    text.number(
         "pod_rebalancer_last_run_exit_code",
         "Exit code of the last run without --detailed-exitcode: 0 decided, 1 failed, 64 a setting is wrong.",
-        [(vec![], f64::from(ended.exit_code()))],
+        f64::from(ended.exit_code()),
     );
-    if let Some(report) = ended.report() {
-        cause(report, text);
+    if let Some(DiagnosisReport { cause, remedy, .. }) = ended.report().map(|report| &report.diagnosis) {
+        text.one_of(
+            "pod_rebalancer_last_run_cause",
+            "The cause that the last run found: 1 for it, 0 for the others.",
+            "cause",
+            CauseCode::VARIANTS.iter().map(|cause| cause.name()),
+            cause.code.name(),
+        );
+        text.one_of(
+            "pod_rebalancer_last_run_remedy",
+            "What would help against that cause: 1 for the remedy, 0 for the others.",
+            "remedy",
+            Remedy::ALL.map(Remedy::name),
+            remedy.name(),
+        );
     }
     let Evictions { evicted, dry_run, blocked_pdb, error } = ended.evictions();
     let results =
         [("evicted", evicted), ("dry_run", dry_run), ("blocked_pdb", blocked_pdb), ("error", error)];
-    text.gauge(
+    text.by(
         "pod_rebalancer_last_run_evictions",
         "Pods the last run was to evict, by what came of it.",
-        results.map(|(result, count)| (vec![("result", result)], count as f64)),
+        "result",
+        results.map(|(result, count)| (result, count as f64)),
     );
     let held = ended.report().map_or_else(|| vec![("workload", false)], withheld);
-    let held = held.into_iter().map(|(reason, holds)| (vec![("reason", reason)], flag(holds)));
-    text.gauge(
+    text.by(
         "pod_rebalancer_last_run_withheld",
         "What held the last run back: 1 for each guard that did, and for a workload in motion.",
-        held,
-    );
-}
-
-/// Why the load is uneven or a partition stands, and what would help.
-fn cause(report: &Report, text: &mut Exposition) {
-    let diagnosis = &report.diagnosis;
-    let causes = CauseCode::VARIANTS.iter();
-    text.gauge(
-        "pod_rebalancer_last_run_cause",
-        "The cause that the last run found: 1 for it, 0 for the others.",
-        causes.map(|cause| (vec![("cause", cause.name())], flag(*cause == diagnosis.cause.code))),
-    );
-    let remedies = Remedy::ALL.into_iter();
-    text.gauge(
-        "pod_rebalancer_last_run_remedy",
-        "What would help against that cause: 1 for the remedy, 0 for the others.",
-        remedies.map(|remedy| (vec![("remedy", remedy.name())], flag(remedy == diagnosis.remedy))),
+        "reason",
+        held.into_iter().map(|(reason, holds)| (reason, f64::from(holds))),
     );
 }
 
@@ -139,25 +133,27 @@ fn pods(ended: &Ended<'_>, text: &mut Exposition) {
     let eligible = ended.eligible();
     let states =
         [("observed", observed), ("eligible", eligible), ("excluded", observed.saturating_sub(eligible))];
-    text.gauge(
+    text.by(
         "pod_rebalancer_last_run_pods",
         "Live pods of the last run, and those of them that it could decide on or not.",
-        states.map(|(state, count)| (vec![("state", state)], count as f64)),
+        "state",
+        states.map(|(state, count)| (state, count as f64)),
     );
 }
 
 fn loads(report: &Report, text: &mut Exposition) {
-    let spreads = || report.statistics.iter().filter_map(|(metric, found)| Some((metric, found.as_ref()?)));
-    text.gauge(
+    let spreads = report.statistics.iter().filter_map(|(metric, found)| Some((metric, found.as_ref()?)));
+    text.by(
         "pod_rebalancer_imbalance_ratio",
         "Spread of a metric over the pods, as held against its threshold: standard deviation over mean.",
-        spreads().map(|(metric, found)| (by(metric), found.cv_compared)),
+        "metric",
+        spreads.map(|(metric, found)| (metric.name(), found.cv_compared)),
     );
-    let thresholds = [(Metric::Cpu, report.thresholds.cpu), (Metric::Lag, report.thresholds.lag)];
-    text.gauge(
+    text.by(
         "pod_rebalancer_imbalance_threshold_ratio",
         "The spread above which a rotation is asked for.",
-        thresholds.map(|(metric, threshold)| (by(metric), threshold)),
+        "metric",
+        [(Metric::Cpu.name(), report.thresholds.cpu), (Metric::Lag.name(), report.thresholds.lag)],
     );
     let judged: Vec<&PodReport> =
         report.pods.iter().filter(|pod| ought_to_have_samples(pod.verdict)).collect();
@@ -165,10 +161,11 @@ fn loads(report: &Report, text: &mut Exposition) {
         return;
     }
     let covered = |metric: Metric| judged.iter().filter(|pod| pod.load(metric).is_some()).count();
-    text.gauge(
+    text.by(
         "pod_rebalancer_metric_coverage_ratio",
         "Share of the Ready pods that have a usable sample of a metric.",
-        Metric::ALL.map(|metric| (by(metric), covered(metric) as f64 / judged.len() as f64)),
+        "metric",
+        Metric::ALL.map(|metric| (metric.name(), covered(metric) as f64 / judged.len() as f64)),
     );
 }
 
@@ -181,18 +178,10 @@ fn requests(ended: &Ended<'_>, text: &mut Exposition) {
     let counts = ended.notes.requests();
     let (partial, failed) = (counts.partial(), counts.failed());
     let fine = counts.sent().saturating_sub(partial + failed);
-    text.gauge(
+    text.by(
         "pod_rebalancer_prometheus_requests",
         "Requests of the last run to the metrics server, by their answer.",
-        [("ok", fine), ("partial", partial), ("error", failed)]
-            .map(|(result, count)| (vec![("result", result)], count as f64)),
+        "result",
+        [("ok", fine), ("partial", partial), ("error", failed)].map(|(result, count)| (result, count as f64)),
     );
-}
-
-fn by(metric: Metric) -> Vec<(&'static str, &'static str)> {
-    vec![("metric", metric.name())]
-}
-
-const fn flag(is_set: bool) -> f64 {
-    if is_set { 1.0 } else { 0.0 }
 }
