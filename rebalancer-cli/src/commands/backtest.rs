@@ -17,10 +17,9 @@ use crate::pipeline::backtest::{recordings, times, variants};
 use crate::pipeline::clocks::now;
 use crate::pipeline::history::look::subject;
 use crate::pipeline::live::{Live, Subject};
-use crate::render;
 use crate::render::html::{self, QueryRow};
 use crate::render::terminal::progress_bar;
-use crate::render::text::backtest::render as rendered;
+use crate::render::{self, text};
 use crate::report::WorkloadReport;
 use crate::report::backtest::BacktestReport;
 use crate::report::backtest::Decision;
@@ -47,7 +46,7 @@ pub fn run(args: &BacktestArgs, matches: &ArgMatches) -> Result<ExitCode, Failur
         }
         None => over_history(args, matches, &settings, &variants)?,
     };
-    render::print(&rendered(&report, args.live.output.output)?)?;
+    render::write(&report, &args.live.output, text::backtest::render)?;
     page.gather_without_recording("a backtest", matches, || queries);
     page.write(&report)?;
     Ok(ExitCode::SUCCESS)
@@ -78,7 +77,7 @@ fn over_history(
         }
     }
     progress.finish_and_clear();
-    let asked = html::of_queries(Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)));
+    let asked = html::of_queries(&queries);
     let report = BacktestReport::new(settings, variants, described, Some(args.every), decided);
     let unaged = Metric::ALL.into_iter().filter(|metric| queries.is_own(*metric)).map(|metric| {
         format!(

@@ -12,8 +12,7 @@ use crate::failure::Failure;
 use crate::pipeline::check::{configuration, kubernetes, servers};
 use crate::pipeline::clocks::{ADVICE, Finding, findings};
 use crate::pipeline::live::Live;
-use crate::render;
-use crate::render::text::checks;
+use crate::render::{self, text::checks};
 use crate::report::check::{Category, CheckReport, Grade};
 use crate::settings::decision::DecisionSettings;
 
@@ -31,7 +30,7 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     categories.extend(servers(&live, &decision, &workload)?);
     categories.push(clocks(&live));
     let report = CheckReport::new(categories);
-    render::print(&checks::render(&report, &args.live.output)?)?;
+    render::write(&report, &args.live.output, checks::render)?;
     Ok(ExitCode::from(if report.success { exit::DECIDED } else { exit::FAILED }))
 }
 

@@ -30,16 +30,10 @@ pub fn run(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     if args.what == Shown::Found {
         return found(args, matches);
     }
-    let report = ConfigReport(shown::settings(matches));
-    let text = match args.live.output.output {
-        OutputFormat::Json => data::json(&report)?,
-        OutputFormat::Yaml => data::yaml(&report)?,
-        OutputFormat::Csv | OutputFormat::Short | OutputFormat::None => String::new(),
-        OutputFormat::Table | OutputFormat::Name => table(&report.0, false),
-        OutputFormat::Wide => table(&report.0, true),
-    };
-    render::print(&text)?;
     let live = &args.live;
+    render::write(&ConfigReport(shown::settings(matches)), &live.output, |report, format, _| {
+        table(&report.0, format == OutputFormat::Wide)
+    })?;
     servers::check(&live.prometheus)?;
     servers::selector(&live.kubernetes, usage::source(matches, "selector") == "flag")?;
     if kafka::is_asked(&live.kafka, live.queries.metrics_preset) {
@@ -57,19 +51,13 @@ fn found(args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let decision = DecisionSettings::from(&args.live.decision);
     let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let found = live.pinned()?;
-    let assigned = |found: &FoundReport| format!("{}={}\n", found.setting, shell_word(&masked(&found.value)));
-    let lines = || found.iter().map(assigned);
-    let text = match args.live.output.output {
-        OutputFormat::Json => data::json(&found)?,
-        OutputFormat::Yaml => data::yaml(&found)?,
-        OutputFormat::Csv | OutputFormat::Short | OutputFormat::None => String::new(),
-        OutputFormat::Table | OutputFormat::Name => lines().collect(),
-        OutputFormat::Wide => {
-            let why = found.iter().map(|found| format!("# {}\n", plain(&found.why)));
-            why.zip(lines()).map(|(why, line)| why + &line).collect()
-        }
+    let told = |FoundReport { setting, value, why }: &FoundReport, wide: bool| {
+        let why = if wide { format!("# {}\n", plain(why)) } else { String::new() };
+        format!("{why}{setting}={}\n", shell_word(&masked(value)))
     };
-    render::print(&text)?;
+    render::write(&found, &args.live.output, |found, format, _| {
+        found.iter().map(|found| told(found, format == OutputFormat::Wide)).collect()
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::cli::args::{DryRun, OutputArgs, RunArgs};
+use crate::cli::args::{DryRun, OutputArgs, OutputFormat, RunArgs};
 use crate::failure::Failure;
 use crate::format::text::{count, plain};
 use crate::pipeline::live::Live;
-use crate::render;
+use crate::render::terminal::Terminal;
+use crate::render::text::table;
 use crate::report::Report;
 
 /// How soon a signal ends the wait for an answer.
@@ -53,9 +54,9 @@ pub fn consent(args: &RunArgs) -> Result<Consent, Failure> {
 /// # Errors
 /// A terminal that cannot be written to or read from.
 pub fn agreed(report: &Report, live: &Live, output: &OutputArgs, stop: &AtomicBool) -> Result<bool, Failure> {
-    render::show(report, output)?;
+    let plan = table::render(report, OutputFormat::Table, Terminal::stderr(output.color));
     let mut err = io::stderr();
-    write!(err, "\n{}\nOnly 'yes' will be accepted: ", question(report, live))
+    write!(err, "{plan}\n{}\nOnly 'yes' will be accepted: ", question(report, live))
         .and_then(|()| err.flush())
         .context("cannot ask")?;
     let agreed = answer(stop)?.trim() == "yes";

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ArgMatches;
-use rebalancer_core::Metric;
 
 use crate::cli::args::HistoryArgs;
 use crate::commands::page::Page;
@@ -13,10 +12,7 @@ use crate::pipeline::backtest::bounds;
 use crate::pipeline::clocks::now;
 use crate::pipeline::history::look::look;
 use crate::pipeline::live::Live;
-use crate::render;
-use crate::render::html;
-use crate::render::terminal::Terminal;
-use crate::render::text::history::render as rendered;
+use crate::render::{self, html, text};
 use crate::settings::decision::DecisionSettings;
 
 /// Looks at the past of a workload.
@@ -29,11 +25,8 @@ pub fn run(args: &HistoryArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     let ends = bounds(args.from, args.to, now())?;
     let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let (report, queries) = look(&live, &decision, ends)?;
-    let output = &args.live.output;
-    render::print(&rendered(&report, output.output, Terminal::stdout(output.color))?)?;
-    page.gather_without_recording("a look at the past", matches, || {
-        html::of_queries(Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)))
-    });
+    render::write(&report, &args.live.output, text::history::render)?;
+    page.gather_without_recording("a look at the past", matches, || html::of_queries(&queries));
     page.write(&report)?;
     Ok(ExitCode::SUCCESS)
 }

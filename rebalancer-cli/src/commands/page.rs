@@ -17,7 +17,8 @@ use crate::pipeline::history::look::before;
 use crate::pipeline::live::{Live, Subject};
 use crate::pipeline::recorded::read_back;
 use crate::pipeline::replay::Replayed;
-use crate::render::html::{self, Embedded, Extras, Past, QueryRow, SettingRow};
+use crate::render::html::{self, Embedded, Extras, Past, QueryRow};
+use crate::report::config::Row;
 use crate::report::{Kind, Report};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::recorded::{RecordedSettings, flags_to_take_up};
@@ -39,16 +40,6 @@ pub struct Page {
     tells_past: bool,
     /// Whose past the page tells of, until that is read.
     subject: Option<Subject>,
-}
-
-/// A workload whose past a page tells of, and what it is read with.
-pub struct About<'a> {
-    /// The servers.
-    pub live: &'a Live,
-    /// What is decided by.
-    pub decision: &'a DecisionSettings,
-    /// The workload.
-    pub subject: &'a Subject,
 }
 
 impl Page {
@@ -116,18 +107,18 @@ impl Page {
         self.subject.take()
     }
 
-    /// Reads what earlier replacements changed, and writes the page again with it. Called last, because reading takes time
-    /// and nothing depends on it: what cannot be read is a sentence on the page.
+    /// Reads what earlier replacements of some workloads changed, and writes the page again with it. Called last, because reading
+    /// takes time and nothing depends on it: what cannot be read is a sentence on the page.
     ///
     /// # Errors
     /// If the page cannot be written.
     pub fn complete<'a>(
         &mut self,
         report: &impl Serialize,
-        about: impl IntoIterator<Item = About<'a>>,
+        about: impl Iterator<Item = (&'a Live, &'a DecisionSettings, &'a Subject)>,
     ) -> Result<(), Failure> {
         let begun = Instant::now();
-        let pasts = about.into_iter().map(|About { live, decision, subject }| {
+        let pasts = about.map(|(live, decision, subject)| {
             let told = before(live, decision, subject, begun).map_err(|failure| failure.words());
             Past { of: subject.described.clone(), told }
         });
@@ -190,18 +181,18 @@ pub fn replay_extras(replayed: &Replayed, matches: &ArgMatches) -> Extras {
 }
 
 /// The settings in force, including those taken from a recording.
-pub fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) -> Vec<SettingRow> {
+fn page_settings(matches: &ArgMatches, recorded: Option<&RecordedSettings>) -> Vec<Row> {
     let taken_up = recorded.map(|recorded| flags_to_take_up(recorded, matches)).unwrap_or_default();
-    let rows = shown::settings(matches).into_iter().filter_map(|row| {
-        let name = row.variable.clone().or_else(|| row.flag.clone())?;
-        let recorded = row.flag.and_then(|flag| taken_up.get(&flag));
+    let mut rows = shown::settings(matches);
+    for row in &mut rows {
+        let recorded = row.flag.as_ref().and_then(|flag| taken_up.get(flag));
         // A recorded value that equals the default is shown as the default.
-        Some(match recorded.filter(|value| Some(*value) != row.value.as_ref()) {
-            Some(value) => SettingRow { name, value: value.clone(), source: "recording" },
-            None => SettingRow { name, value: row.value?, source: row.source },
-        })
-    });
-    rows.collect()
+        if let Some(value) = recorded.filter(|value| Some(*value) != row.value.as_ref()) {
+            (row.value, row.source) = (Some(value.clone()), "recording");
+        }
+    }
+    rows.retain(|row| row.value.is_some());
+    rows
 }
 
 /// Decides again from a recording, with the settings of `decision`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ArgMatches;
 
 use crate::cli::args::PlanArgs;
-use crate::commands::page::{About, Page, page_extras};
+use crate::commands::page::{Page, page_extras};
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::decide::Purpose;
@@ -14,7 +14,7 @@ use crate::pipeline::live::Live;
 use crate::pipeline::plan::{report, warn_of_budgets};
 use crate::pipeline::saved_plan::SavedPlan;
 use crate::pipeline::saver::Keep;
-use crate::render;
+use crate::render::{self, text::table};
 use crate::report::Report;
 use crate::settings::decision::DecisionSettings;
 use crate::telemetry::delivery::Delivery;
@@ -31,11 +31,10 @@ pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let planned = planned(args, matches, &decision, &live, &mut page);
     Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
     let report = planned?;
-    render::write(&report, &args.live.output)?;
+    render::write(&report, &args.live.output, table::render)?;
     page.write(&report)?;
     let subject = page.subject();
-    let about = subject.as_ref().map(|subject| About { live: &live, decision: &decision, subject });
-    page.complete(&report, about)?;
+    page.complete(&report, subject.iter().map(|subject| (&live, &decision, subject)))?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 

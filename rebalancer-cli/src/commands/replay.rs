@@ -9,7 +9,7 @@ use crate::commands::page::{Page, replay_extras};
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::replay::{Replayed, open};
-use crate::render;
+use crate::render::{self, text::table};
 use crate::telemetry::delivery::Delivery;
 use crate::telemetry::notes::Notes;
 
@@ -24,7 +24,7 @@ pub fn run(args: &ReplayArgs, matches: &ArgMatches) -> Result<ExitCode, Failure>
     let detailed = args.output.output.shows_pods() || delivery.is_wanted() || page.is_wanted();
     let replayed = Replayed::new(open(&args.saved.path, "replay")?, &args.saved, matches, &notes, detailed)?;
     delivery.deliver(&notes.end(replayed.told_about(), Ok(&replayed.report)));
-    render::write(&replayed.report, &args.output)?;
+    render::write(&replayed.report, &args.output, table::render)?;
     page.gather(|| replay_extras(&replayed, matches));
     page.write(&replayed.report)?;
     Ok(exit::code(replayed.report.outcome, args.output.detailed_exitcode))

@@ -8,10 +8,10 @@ use clap::parser::ValueSource;
 use jiff::Timestamp;
 use rebalancer_core::Workload;
 
-use crate::cli::args::{DryRun, OutputArgs, RunArgs};
+use crate::cli::args::{DryRun, OutputArgs, OutputFormat, RunArgs};
 use crate::cli::usage;
 use crate::commands::consent::{Consent, agreed, consent};
-use crate::commands::page::{About, Page, page_extras};
+use crate::commands::page::{Page, page_extras};
 use crate::commands::watch::Watch;
 use crate::exit;
 use crate::failure::Failure;
@@ -22,7 +22,8 @@ use crate::pipeline::plan;
 use crate::pipeline::rotate::{act, options};
 use crate::pipeline::saved_plan::SavedPlan;
 use crate::pipeline::saver::Keep;
-use crate::render;
+use crate::render::terminal::Terminal;
+use crate::render::{self, text::table};
 use crate::report::{Kind, Outcome, Report};
 use crate::settings::decision::DecisionSettings;
 use crate::telemetry::delivery::Delivery;
@@ -35,8 +36,14 @@ use crate::telemetry::notes::{Asked, Notes, Stage};
 /// A setting, a server or an answer that is wrong. The result of a rotation is in the report, not an error.
 pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let (delivery, deliverable) = Delivery::of_run(args);
-    let prepared = deliverable.and_then(|()| Prepared::new(args, matches));
-    let Prepared { consent, mut page, watch, decision, live, saved } = match prepared {
+    let prepared = deliverable.and_then(|()| {
+        let saved = saved_plan(args, matches)?;
+        let (consent, page, watch) = begin(args)?;
+        let decision = DecisionSettings::from(&args.live.decision);
+        let live = Live::connect(&args.live, &decision, matches, &watch.stop)?;
+        Ok((saved, consent, page, watch, decision, live))
+    });
+    let (saved, consent, mut page, watch, decision, live) = match prepared {
         Ok(prepared) => prepared,
         Err(failure) => {
             delivery.deliver(&Notes::begin().end(asked(args), Err(&failure)));
@@ -58,12 +65,12 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
         let by = if watch.is_over() { "its time limit" } else { "a signal" };
         tracing::warn!(event = "run.stopped", "stopped by {by} before the next eviction");
     }
-    ended.log(logging::is_json(&args.live.output));
+    ended.log(logging::is_json(&args.live.output), false);
     let written = done.as_ref().map(|report| write(report, consent, &args.live.output));
     let page_written = done.as_ref().map_or(Ok(()), |report| page.write(report));
     delivery.deliver(&ended);
     let subject = page.subject();
-    let about = subject.as_ref().map(|subject| About { live: &live, decision: &decision, subject });
+    let about = subject.iter().map(|subject| (&live, &decision, subject));
     let page_written =
         page_written.and_then(|()| done.as_ref().map_or(Ok(()), |report| page.complete(report, about)));
     if let Ok(written) = written {
@@ -83,26 +90,6 @@ pub fn could_not_start(failure: &Failure) {
     let (delivery, _) = Delivery::of_run(&args);
     let delivery = if usage::is_for_all() { delivery.without_metrics() } else { delivery };
     delivery.deliver(&Notes::begin().end(asked(&args), Err(failure)));
-}
-
-/// Everything that a run needs before it contacts a server.
-struct Prepared {
-    consent: Consent,
-    page: Page,
-    watch: Watch,
-    decision: DecisionSettings,
-    live: Live,
-    saved: Option<SavedPlan>,
-}
-
-impl Prepared {
-    fn new(args: &mut RunArgs, matches: &ArgMatches) -> Result<Self, Failure> {
-        let saved = saved_plan(args, matches)?;
-        let (consent, page, watch) = begin(args)?;
-        let decision = DecisionSettings::from(&args.live.decision);
-        let live = Live::connect(&args.live, &decision, matches, &watch.stop)?;
-        Ok(Self { consent, page, watch, decision, live, saved })
-    }
 }
 
 /// Whose consent there is, the page, and the time of a run that begins now.
@@ -145,13 +132,15 @@ pub fn asked(args: &RunArgs) -> Asked {
     }
 }
 
-/// Writes the report. If a person has already seen the plan, only the result.
+/// Writes the report. If a person has already seen the plan, only the result, on the same terminal.
 fn write(report: &Report, consent: Consent, args: &OutputArgs) -> anyhow::Result<()> {
-    let was_shown = report.rotation.is_some() || report.acts();
-    if consent == Consent::Ask && was_shown {
-        return render::write_result(report, args);
+    let was_shown = consent == Consent::Ask && (report.rotation.is_some() || report.acts());
+    let is_for_people = matches!(args.output, OutputFormat::Table | OutputFormat::Wide);
+    let terminal = Terminal::stdout(args.color);
+    if was_shown && is_for_people && terminal.width.is_some() {
+        return render::print(&table::render_result(report, terminal));
     }
-    render::write(report, args)
+    render::write(report, args, table::render)
 }
 
 /// What a run works with.

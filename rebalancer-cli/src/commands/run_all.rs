@@ -14,7 +14,7 @@ use rebalancer_io::kubernetes::{
 
 use crate::cli::args::{DryRun, RunArgs};
 use crate::commands::consent::Consent;
-use crate::commands::page::{About, Page};
+use crate::commands::page::Page;
 use crate::commands::run::{Means, asked, begin, rebalance};
 use crate::commands::scan::namespaces;
 use crate::commands::watch::Watch;
@@ -25,9 +25,8 @@ use crate::pipeline::kafka::DirectKafka;
 use crate::pipeline::live::{Live, Subject};
 use crate::pipeline::rotate::options;
 use crate::pipeline::scan::{Choice, Details, Scope, Terms};
-use crate::render;
-use crate::render::terminal::{Terminal, progress_bar};
-use crate::render::text::scan::render as rendered;
+use crate::render::terminal::progress_bar;
+use crate::render::{self, text};
 use crate::report::scan::{RunAllSummary, ScanReport, ScanRow};
 use crate::report::version::RUN_ALL;
 use crate::report::{Kind, Outcome};
@@ -46,7 +45,7 @@ use crate::telemetry::notes::{Ended, Notes};
 pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let (delivery, deliverable) = Delivery::of_run(args);
     let done = deliverable.and_then(|()| All::prepare(args, matches)).and_then(All::run);
-    let Done { report, members, mut page, pasts } = match done {
+    let (report, members, mut page, pasts) = match done {
         Ok(done) => done,
         Err(failure) => {
             let notes = Notes::begin();
@@ -57,19 +56,14 @@ pub fn run(args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let output = &args.live.output;
     let ended: Vec<Ended<'_>> = members.iter().map(Member::ended).collect();
     for ended in &ended {
-        ended.log_of_several(logging::is_json(output));
+        ended.log(logging::is_json(output), true);
     }
     log(&report, &ended);
-    let written = rendered(&report, output.output, Terminal::stdout(output.color))
-        .and_then(|text| render::print(&text));
+    let written = render::write(&report, output, text::scan::render);
     let page_written = page.write(&report);
     delivery.deliver_all(&ended, &report);
     let page_written = page_written.and_then(|()| {
-        let about = pasts.iter().map(|Looked { live, terms, subject }| {
-            let decision = &terms.decision;
-            About { live, decision, subject }
-        });
-        page.complete(&report, about)
+        page.complete(&report, pasts.iter().map(|of| (&of.live, &of.terms.decision, &of.subject)))
     });
     written?;
     page_written?;
@@ -88,14 +82,6 @@ fn code(ended: &[Ended<'_>], report: &ScanReport, detailed: bool) -> ExitCode {
     }
     let outcomes: Vec<Outcome> = ended.iter().map(Ended::outcome).collect();
     exit::code(exit::weightiest(&outcomes), detailed)
-}
-
-/// What a run came to.
-struct Done {
-    report: ScanReport,
-    members: Vec<Member>,
-    page: Page,
-    pasts: Vec<Looked>,
 }
 
 /// A workload that was looked at in its turn, whose past the page is to tell of.
@@ -177,7 +163,8 @@ impl<'a> All<'a> {
         Ok(Self { args, matches, consent, page, watch, live, changeable, terms })
     }
 
-    fn run(mut self) -> Result<Done, Failure> {
+    /// Runs. Gives the report, what came of each workload, the page, and whose past it is to tell of.
+    fn run(mut self) -> Result<(ScanReport, Vec<Member>, Page, Vec<Looked>), Failure> {
         tracing::info!(
             event = "run.started",
             dry_run = self.args.action.dry_run.name(),
@@ -205,7 +192,7 @@ impl<'a> All<'a> {
             *report.requests.entry("kafka".to_owned()).or_default() += in_turns as u64;
         }
         self.page.gather_without_recording("a run of all workloads", self.matches, Vec::new);
-        Ok(Done { report, members, page: self.page, pasts })
+        Ok((report, members, self.page, pasts))
     }
 
     /// Looks at all that opted in; also says how many did not.

@@ -13,9 +13,8 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::live::Live;
 use crate::pipeline::scan::{Choice, Details, Scope, Terms};
-use crate::render;
-use crate::render::terminal::{Terminal, progress_bar};
-use crate::render::text::scan::render as rendered;
+use crate::render::terminal::progress_bar;
+use crate::render::{self, text};
 use crate::report::scan::ScanReport;
 use crate::report::{Kind, Outcome};
 use crate::settings::decision::DecisionSettings;
@@ -58,7 +57,7 @@ pub fn run(args: &ScanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         report.workloads.iter_mut().for_each(|row| row.report = None);
     }
     let output = &args.live.output;
-    render::print(&rendered(&report, output.output, Terminal::stdout(output.color))?)?;
+    render::write(&report, output, text::scan::render)?;
     Ok(code(&report, output.detailed_exitcode))
 }
 

@@ -5,53 +5,28 @@ use rebalancer_core::Metric;
 use super::number::{bytes, thousands, three_digits};
 
 /// How one metric is shown.
-struct Shown {
+pub struct Shown {
     /// Its name in a sentence, or above a plot.
-    title: &'static str,
+    pub title: &'static str,
     /// The heading of its column in a table.
-    column: &'static str,
+    pub column: &'static str,
     /// The heading of its column on a page, with the unit if the loads lack it.
-    heading: &'static str,
+    pub heading: &'static str,
     /// The unit after a load.
     unit: &'static str,
     /// A load without its unit.
     short: fn(f64) -> String,
 }
 
-const fn shown(metric: Metric) -> Shown {
-    match metric {
-        Metric::Cpu => {
-            Shown { title: "CPU", column: "CPU", heading: "CPU, cores", unit: " cores", short: three_digits }
-        }
-        Metric::Memory => {
-            Shown { title: "Memory", column: "MEMORY", heading: "Memory", unit: "", short: bytes }
-        }
-        Metric::Lag => {
-            Shown { title: "Kafka lag", column: "LAG", heading: "Lag, msgs", unit: " msgs", short: messages }
-        }
-        Metric::Rate => Shown {
-            title: "Message rate",
-            column: "RATE",
-            heading: "Rate, msgs/s",
-            unit: " msgs/s",
-            short: thousands,
-        },
-    }
-}
-
-/// The metric's name.
-pub const fn title(metric: Metric) -> &'static str {
-    shown(metric).title
-}
-
-/// The heading of its column in a table.
-pub const fn column(metric: Metric) -> &'static str {
-    shown(metric).column
-}
-
-/// The heading of its column on a page.
-pub const fn heading(metric: Metric) -> &'static str {
-    shown(metric).heading
+/// How a metric is shown.
+pub const fn shown(metric: Metric) -> Shown {
+    let (title, column, heading, unit, short): (_, _, _, _, fn(f64) -> String) = match metric {
+        Metric::Cpu => ("CPU", "CPU", "CPU, cores", " cores", three_digits),
+        Metric::Memory => ("Memory", "MEMORY", "Memory", "", bytes),
+        Metric::Lag => ("Kafka lag", "LAG", "Lag, msgs", " msgs", messages),
+        Metric::Rate => ("Message rate", "RATE", "Rate, msgs/s", " msgs/s", thousands),
+    };
+    Shown { title, column, heading, unit, short }
 }
 
 /// A load with its unit: `0.94 cores`, `1.18 GiB`, `14.8k msgs`, `5.1k msgs/s`.

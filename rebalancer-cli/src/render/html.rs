@@ -3,36 +3,32 @@
 //! It is made from the JSON report, so a saved report gives the same page. Hidden characters are masked
 //! first, then the template escapes every text: no outside text reaches the page unescaped.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 mod backtest;
-mod configuration;
-mod guards;
-mod histogram;
 mod history;
 mod plot;
 mod pods;
-mod queries;
-mod recording;
+mod reasons;
 mod scan;
+mod sources;
 mod text;
 mod timeline;
 mod verdict;
-mod what_if;
 
-pub use configuration::SettingRow;
-pub use queries::{QueryRow, of_queries, of_recording};
-pub use recording::Embedded;
+pub use sources::{Embedded, QueryRow, of_queries, of_recording};
 
-use queries::AskedAt;
+use sources::AskedAt;
 
 use crate::format::text::spaced;
 use crate::report::backtest::BacktestReport;
+use crate::report::config::Row;
 use crate::report::history::HistoryReport;
 use crate::report::scan::ScanReport;
-use crate::report::version::{Head, PageKind};
+use crate::report::version::{API_VERSION, RUN_ALL, SCAN};
 use crate::report::{Report, WorkloadReport};
 
 /// What the page may load and run: its own style, and only the script with this hash. If the script changes,
@@ -51,7 +47,7 @@ const STYLE: &str = include_str!("html/page.css");
 #[derive(Debug, Default)]
 pub struct Extras {
     /// The settings with their sources; empty if unknown.
-    pub settings: Vec<SettingRow>,
+    pub settings: Vec<Row>,
     /// The queries to the metrics server.
     pub queries: Vec<QueryRow>,
     /// The recording, or why there is none.
@@ -75,33 +71,45 @@ pub struct Past {
 /// If it is not a report of a version that this program knows.
 pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
     let report = text::cleaned(report);
-    let head: Head = serde_json::from_value(report.clone()).context("this is no report of pod-rebalancer")?;
-    let shape = "the report has another shape than this program reads";
-    let page = match head.page()? {
-        PageKind::Backtest => {
-            let report: BacktestReport = serde_json::from_value(report).context(shape)?;
+    let word = |key: &str| report.get(key).and_then(Value::as_str).map(str::to_owned);
+    let version = word("api_version").context("this is no report of pod-rebalancer")?;
+    ensure!(
+        version == API_VERSION,
+        "the report is {version}, this program reads {API_VERSION}; use a newer version"
+    );
+    let page = match word("kind").unwrap_or_default().as_str() {
+        "Plan" | "RunReport" => {
+            let report: Report = read(report)?;
+            let title = format!("{}: {}", report.workload.name(), spaced(report.outcome.name()));
+            document(&title, &decision(&report, &pasts(extras)?), extras, AskedAt::Once)
+        }
+        "BacktestReport" => {
+            let report: BacktestReport = read(report)?;
             let title = format!("{}: backtest", report.workload.name());
             document(&title, &backtest::body(&report), extras, AskedAt::ManyMoments)
         }
-        PageKind::History => {
-            let report: HistoryReport = serde_json::from_value(report).context(shape)?;
-            let title = format!("{}: history", report.workload.name());
-            document(&title, &history::body(&report), extras, AskedAt::ManyMoments)
-        }
-        PageKind::Scan => {
-            let report: ScanReport = serde_json::from_value(report).context(shape)?;
+        SCAN | RUN_ALL => {
+            let report: ScanReport = read(report)?;
             let title = if report.run.is_some() { "run --all" } else { "scan" };
             let pasts = pasts(extras)?;
             let section = |report: &Report| decision(report, &pasts);
             document(title, &scan::body(&report, &section), extras, AskedAt::Once)
         }
-        PageKind::Decision => {
-            let report: Report = serde_json::from_value(report).context(shape)?;
-            let title = format!("{}: {}", report.workload.name(), spaced(report.outcome.name()));
-            document(&title, &decision(&report, &pasts(extras)?), extras, AskedAt::Once)
+        "HistoryReport" => {
+            let report: HistoryReport = read(report)?;
+            let title = format!("{}: history", report.workload.name());
+            document(&title, &history::body(&report), extras, AskedAt::ManyMoments)
         }
+        kind => bail!(
+            "a report of kind {kind} has no page; these have one: Plan, RunReport, BacktestReport, {SCAN}, {RUN_ALL}, \
+             HistoryReport"
+        ),
     };
     Ok(page.into_string())
+}
+
+fn read<T: DeserializeOwned>(report: Value) -> anyhow::Result<T> {
+    serde_json::from_value(report).context("the report has another shape than this program reads")
 }
 
 /// What earlier replacements changed. It is cleaned like a report, because it comes from the same servers.
@@ -121,8 +129,8 @@ fn decision(report: &Report, pasts: &[Past]) -> Markup {
     html! {
         (verdict::section(report))
         div.columns {
-            (guards::section(report))
-            (what_if::section(report))
+            (reasons::guards(report))
+            (reasons::diagnosis(report))
         }
         (plot::section(report))
         @for past in pasts.iter().filter(|past| past.of.is_same(&report.workload)) {
@@ -150,9 +158,9 @@ fn document(title: &str, body: &Markup, extras: &Extras, asked_at: AskedAt) -> M
             body {
                 main {
                     (body)
-                    (queries::section(&extras.queries, asked_at))
-                    (configuration::section(&extras.settings))
-                    (recording::section(&extras.recording))
+                    (sources::queries(&extras.queries, asked_at))
+                    (sources::settings(&extras.settings))
+                    (sources::recording(&extras.recording))
                 }
                 footer { "Made by pod-rebalancer " (env!("CARGO_PKG_VERSION")) ". This page is complete: it loads nothing." }
                 script { (PreEscaped(SCRIPT)) }

@@ -181,6 +181,11 @@ impl ScanRow {
     pub fn target(&self) -> String {
         format!("{}/{}", self.kind.to_lowercase(), self.name)
     }
+
+    /// The same behind its namespace: `shop/deployment/orders`.
+    pub fn named(&self) -> String {
+        format!("{}/{}", self.namespace, self.target())
+    }
 }
 
 impl ScanReport {

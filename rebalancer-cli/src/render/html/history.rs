@@ -5,7 +5,7 @@ use rebalancer_core::Metric;
 
 use super::text::table;
 use super::verdict::{self, place};
-use crate::format::metric::title;
+use crate::format::metric::shown;
 use crate::format::number::{percent, ratio};
 use crate::format::text::count;
 use crate::render::text::history::{notes, seconds};
@@ -93,7 +93,7 @@ fn spreads(replacement: &ReplacementReport) -> Markup {
     let rows = html! {
         @for (metric, spread) in known {
             tr {
-                th scope="row" { (title(metric)) }
+                th scope="row" { (shown(metric).title) }
                 td data-n="Before" { (ratio(spread.before)) }
                 td data-n="After" { (ratio(spread.after)) }
                 td data-n="Noise" { "±" (ratio(spread.noise)) }

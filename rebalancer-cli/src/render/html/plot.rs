@@ -1,4 +1,5 @@
-//! A strip plot of each metric: one mark per pod, the mean, and how far pods may be from it.
+//! A strip plot of each metric: one mark per pod, the mean, and how far pods may be from it. In a large fleet marks cover each
+//! other and show nothing, so bars count the pods by their load.
 //!
 //! Positions along the axis are percentages, everything else is in pixels, so that a narrow page moves the
 //! marks together but keeps the size of letters and marks.
@@ -6,16 +7,14 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use rebalancer_core::Metric;
+use rebalancer_core::{Metric, Role};
 
-use super::histogram::{FEWEST, Histogram};
 use super::text::coordinate;
-use crate::format::metric::{short, title, with_unit};
+use crate::format::metric::{short, shown, with_unit};
 use crate::format::names::{Naming, shared_prefix};
 use crate::format::number::ratio;
-use crate::format::text::spaced;
+use crate::format::text::{count, spaced};
 use crate::report::{PodReport, Report, StatisticsReport};
-use rebalancer_core::Role;
 
 /// Heights in pixels: the middle of the marks, the axis below them, and the whole plot.
 const MIDDLE: f64 = 60.0;
@@ -35,6 +34,15 @@ const MOST_NAMED: usize = 150;
 /// has the full name.
 const MOST_LETTERS: usize = 8;
 
+/// From this many pods on there are bars in place of marks.
+const FEWEST_IN_BARS: usize = 300;
+
+/// Number of bars: each is wide enough to be seen on a phone.
+const BARS: usize = 60;
+
+/// Least height of a bar in pixels, so that one pod among thousands is seen.
+const LEAST: f64 = 3.0;
+
 /// The plots.
 pub fn section(report: &Report) -> Markup {
     let plots =
@@ -43,7 +51,7 @@ pub fn section(report: &Report) -> Markup {
         @if !report.pods.is_empty() {
             section aria-labelledby="loads" {
                 h2 #loads { "Loads" }
-                (legend(report.pods.len() >= FEWEST))
+                (legend(report.pods.len() >= FEWEST_IN_BARS))
                 @for (metric, statistics) in plots { (Plot::new(report, metric, statistics).figure()) }
             }
         }
@@ -76,6 +84,8 @@ struct Plot<'a> {
     statistics: &'a StatisticsReport,
     /// The load at the right end of the axis.
     most: f64,
+    /// Numbers of compared pods and of others in each part of the axis; `None` where marks show the pods.
+    bars: Option<Vec<[usize; 2]>>,
 }
 
 impl<'a> Plot<'a> {
@@ -84,7 +94,11 @@ impl<'a> Plot<'a> {
         let limit = statistics.mean * (1.0 + statistics.threshold.unwrap_or_default());
         let reach = statistics.mean + statistics.std_dev;
         let most = loads.chain([limit, reach]).filter(|load| load.is_finite()).fold(0.0, f64::max);
-        Self { report, metric, statistics, most: if most > 0.0 { most } else { 1.0 } }
+        let most = if most > 0.0 { most } else { 1.0 };
+        let shares =
+            report.pods.iter().filter_map(|pod| Some((pod.load(metric)? / most, pod.verdict.is_candidate())));
+        let bars = (report.pods.len() >= FEWEST_IN_BARS).then(|| counted(shares));
+        Self { report, metric, statistics, most, bars }
     }
 
     /// The position of a load, in percent of the width.
@@ -98,12 +112,11 @@ impl<'a> Plot<'a> {
 
     fn figure(&self) -> Markup {
         let StatisticsReport { mean, cv, count, .. } = *self.statistics;
-        let histogram = (self.report.pods.len() >= FEWEST).then(|| self.histogram());
         let id = |part: &str| format!("{}-{part}", self.metric.name());
         html! {
             figure.panel.plot {
                 figcaption {
-                    h3 { (title(self.metric)) }
+                    h3 { (shown(self.metric).title) }
                     span.fact {
                         "spread " b { (ratio(cv)) }
                         @match self.statistics.threshold {
@@ -114,19 +127,21 @@ impl<'a> Plot<'a> {
                     }
                     span.fact { "mean " b { (with_unit(self.metric, mean)) } }
                     span.fact { (count) " of " (self.report.workload.pods) " pods compared" }
-                    @if let Some(histogram) = &histogram {
-                        span.fact { "highest bar " b { (histogram.most()) " pods" } }
+                    @if let Some(bars) = &self.bars {
+                        span.fact { "highest bar " b { (highest(bars)) " pods" } }
                     }
                 }
                 svg role="img" width="100%" height=(HEIGHT) aria-labelledby={ (id("title")) " " (id("words")) } {
-                    title id=(id("title")) { (title(self.metric)) " of each pod" }
+                    title id=(id("title")) { (shown(self.metric).title) " of each pod" }
                     desc id=(id("words")) { (self.words()) }
                     (self.band())
                     (self.axis())
                     (self.mean())
-                    @match &histogram {
-                        Some(histogram) => g { (self.bars(histogram)) },
-                        None => g { (self.marks()) },
+                    g {
+                        @match &self.bars {
+                            Some(bars) => (self.bars(bars)),
+                            None => (self.marks()),
+                        }
                     }
                     @for target in self.report.ends() { (self.end(&target.pod, target.role)) }
                 }
@@ -222,16 +237,23 @@ impl<'a> Plot<'a> {
         }
     }
 
-    fn histogram(&self) -> Histogram {
-        let pods = self.report.pods.iter();
-        Histogram::new(
-            pods.filter_map(|pod| Some((pod.load(self.metric)? / self.most, pod.verdict.is_candidate()))),
-        )
-    }
-
-    fn bars(&self, histogram: &Histogram) -> Markup {
-        let load = |share: f64| with_unit(self.metric, share * self.most);
-        histogram.bars((AXIS, AXIS - 24.0), &|share| self.x(share * self.most), &load)
+    /// The bars above the axis, each with the number of its pods; those of the pods that are not compared stand on the others.
+    fn bars(&self, bars: &[[usize; 2]]) -> Markup {
+        let load = |bar: usize| bar as f64 / BARS as f64 * self.most;
+        let in_unit = |bar: usize| with_unit(self.metric, load(bar));
+        let most = highest(bars);
+        html! {
+            @for (bar, [compared, others]) in bars.iter().enumerate().filter(|(_, counts)| **counts != [0, 0]) {
+                @let x = self.at(load(bar));
+                @let width = coordinate(self.x(load(bar + 1)) - self.x(load(bar)));
+                @let (high, more) = (bar_height(*compared, most), bar_height(*others, most));
+                g {
+                    title { (count(compared + others, "pod", "pods")) " from " (in_unit(bar)) " to " (in_unit(bar + 1)) }
+                    @if *compared > 0 { rect.bin x=(x) width={ (width) "%" } y=(AXIS - high) height=(high) {} }
+                    @if *others > 0 { rect.bin.aside x=(x) width={ (width) "%" } y=(AXIS - high - more) height=(more) {} }
+                }
+            }
+        }
     }
 
     fn end(&self, name: &str, role: Role) -> Markup {
@@ -247,6 +269,31 @@ impl<'a> Plot<'a> {
                 (spaced(role.name())) " " (own_part(name)) " " (short(self.metric, value))
             }
         }
+    }
+}
+
+/// How many pods stand in each part of the axis: the compared ones, and the others. Each pod is a share of the axis, and
+/// whether it is compared.
+fn counted(pods: impl Iterator<Item = (f64, bool)>) -> Vec<[usize; 2]> {
+    let mut counts = vec![[0, 0]; BARS];
+    for (share, is_compared) in pods {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let bar = (share.clamp(0.0, 1.0) * BARS as f64) as usize;
+        counts[bar.min(BARS - 1)][usize::from(!is_compared)] += 1;
+    }
+    counts
+}
+
+/// Number of pods of the highest bar.
+fn highest(bars: &[[usize; 2]]) -> usize {
+    bars.iter().map(|[compared, others]| compared + others).max().unwrap_or_default()
+}
+
+/// Height in pixels of a bar of so many pods, where the highest has `most`.
+fn bar_height(pods: usize, most: usize) -> f64 {
+    match pods {
+        0 => 0.0,
+        _ => coordinate(((AXIS - 24.0) * pods as f64 / most as f64).max(LEAST)),
     }
 }
 
@@ -296,6 +343,24 @@ mod tests {
         assert_eq!(own_part("orders-7c9f6-x7k2p"), "x7k2p");
         assert_eq!(own_part("ledger-10"), "#10", "a number beside a load");
         assert_eq!(own_part("consumeroforders"), "…forders");
+    }
+
+    #[test]
+    fn every_pod_is_counted_once_and_none_is_lost() {
+        let shares = [0.0, 0.001, 0.5, 1.0, 1.5, -1.0, f64::NAN];
+        let bars = counted(shares.into_iter().map(|share| (share, share < 2.0)));
+        let all =
+            bars.iter().fold([0, 0], |[compared, others], [more, rest]| [compared + more, others + rest]);
+        assert_eq!((all, highest(&bars)), ([6, 1], 4));
+    }
+
+    #[test]
+    fn one_pod_among_thousands_has_a_bar() {
+        let pods = std::iter::repeat_n((0.2, true), 10_000).chain([(0.9, true)]);
+        let bars = counted(pods);
+        let heights = bars.iter().map(|[compared, _]| bar_height(*compared, highest(&bars)));
+        let heights: Vec<f64> = heights.filter(|height| *height > 0.0).collect();
+        assert_eq!(heights, [AXIS - 24.0, LEAST]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use rebalancer_core::Metric;
 
 use super::text::{self, coordinate};
-use crate::format::metric::{heading, short};
+use crate::format::metric::{short, shown};
 use crate::format::number::{age, ratio};
 use crate::report::{PodReport, PodVerdict, Report};
 
@@ -65,7 +65,7 @@ pub fn section(report: &Report) -> Markup {
 
 fn table(rows: &[&PodReport], label: &str, form: Form) -> Markup {
     let mut columns = vec!["Pod", "Verdict", "Score"];
-    columns.extend(Metric::ALL.map(heading));
+    columns.extend(Metric::ALL.map(|metric| shown(metric).heading));
     columns.extend(form.ages.then_some("Age"));
     columns.extend(form.nodes.then_some("Node"));
     let columns: Vec<(&str, bool)> = columns.into_iter().map(|heading| (heading, false)).collect();

@@ -64,7 +64,7 @@ fn state(report: &ScanReport) -> String {
 fn done(report: &ScanReport) -> Markup {
     let line = |row: &ScanRow| -> Option<(&'static str, String)> {
         let rotation = row.report.as_ref().and_then(|report| report.rotation.as_ref());
-        let named = format!("{}/{}", row.namespace, row.target());
+        let named = row.named();
         let several =
             |pods: &[String]| if pods.is_empty() { "no pod".to_owned() } else { pods.join(" and ") };
         match (rotation, row.outcome) {
@@ -186,7 +186,7 @@ fn section(number: usize, row: &ScanRow, whole: &dyn Fn(&Report) -> Markup) -> M
         CauseCode::Balanced | CauseCode::Unknown => String::new(),
         cause => format!(", {}", spaced(cause.name())),
     };
-    let title = format!("{}/{}: {}{cause}", row.namespace, row.target(), decided(row.outcome));
+    let title = format!("{}: {}{cause}", row.named(), decided(row.outcome));
     html! {
         details.workload id=(anchor(number)) {
             summary { (title) }

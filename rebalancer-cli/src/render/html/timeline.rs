@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::text::coordinate;
-use crate::format::metric::title;
+use crate::format::metric::shown;
 use crate::format::number::ratio;
 use crate::format::text::spaced;
 use rebalancer_core::Metric;
@@ -107,12 +107,12 @@ impl<'a> Timeline<'a> {
         html! {
             figure.panel.plot {
                 figcaption {
-                    h3 { (title(metric)) " spread" }
+                    h3 { (shown(metric).title) " spread" }
                     span.fact { "highest " b { (ratio(highest)) } }
                     span.fact { svg.key width="26" height="14" aria-hidden="true" { line.threshold x1="0" x2="26" y1="9" y2="9" {} } "threshold " b { (ratio(limit)) } }
                 }
                 svg role="img" width="100%" height=(LINE) aria-labelledby={ (id("title")) " " (id("words")) } {
-                    title id=(id("title")) { (title(metric)) " spread over time" }
+                    title id=(id("title")) { (shown(metric).title) " spread over time" }
                     desc id=(id("words")) { "Above the threshold in " (over) " of " (self.columns.len()) " stretches of time." }
                     rect.over width="100%" height=(y(limit)) {}
                     svg viewBox={ "0 0 100 " (LINE) } preserveAspectRatio="none" width="100%" height=(LINE) {

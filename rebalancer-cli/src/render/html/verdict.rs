@@ -5,7 +5,7 @@ use rebalancer_core::Metric;
 use rebalancer_core::guard::Standing;
 
 use super::text::sentence as in_a_sentence;
-use crate::format::metric::{title, with_unit};
+use crate::format::metric::{shown, with_unit};
 use crate::format::number::ratio;
 use crate::format::text::{count, spaced};
 use crate::render::text::history::seconds;
@@ -158,7 +158,7 @@ fn tiles(report: &Report) -> Markup {
 fn lacking(metric: Metric, coverage: &CoverageReport) -> Markup {
     html! {
         div.tile {
-            p.label { (title(metric)) " spread" }
+            p.label { (shown(metric).title) " spread" }
             p.number { "–" }
             p.note {
                 @if coverage.having == 0 { "absent: no pod has it" }
@@ -171,7 +171,7 @@ fn lacking(metric: Metric, coverage: &CoverageReport) -> Markup {
 fn tile(metric: Metric, statistics: &StatisticsReport) -> Markup {
     html! {
         div.tile.over[statistics.is_over()] {
-            p.label { (title(metric)) " spread" }
+            p.label { (shown(metric).title) " spread" }
             p.number { (ratio(statistics.cv)) }
             p.note {
                 @match statistics.threshold {

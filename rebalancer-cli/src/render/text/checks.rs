@@ -1,30 +1,14 @@
-//! The report of `check`, for people and for programs.
+//! The report of `check`, for people.
 
 use super::screen::{BOLD, Mark, Screen};
-use crate::cli::args::{OutputArgs, OutputFormat};
+use crate::cli::args::OutputFormat;
 use crate::format::text::{count, plain};
-use crate::render::data;
 use crate::render::terminal::Terminal;
 use crate::report::check::{Check, CheckReport, Grade};
 
-/// Renders the report.
-///
-/// # Errors
-/// If it cannot be written as JSON or YAML.
-pub fn render(report: &CheckReport, args: &OutputArgs) -> anyhow::Result<String> {
-    Ok(match args.output {
-        OutputFormat::Json => data::json(report)?,
-        OutputFormat::Yaml => data::yaml(report)?,
-        OutputFormat::Csv | OutputFormat::None => String::new(),
-        OutputFormat::Short => page(report, Terminal::stdout(args.color), true),
-        OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => {
-            page(report, Terminal::stdout(args.color), false)
-        }
-    })
-}
-
-/// The report for people; `short` leaves out successful checks.
-fn page(report: &CheckReport, terminal: Terminal, short: bool) -> String {
+/// The report for people; the short form leaves out successful checks.
+pub fn render(report: &CheckReport, format: OutputFormat, terminal: Terminal) -> String {
+    let short = format == OutputFormat::Short;
     let mut screen = Screen::new(terminal);
     for category in &report.categories {
         let shown = category.checks.iter().filter(|check| !short || check.result != Grade::Success);

@@ -1,22 +1,19 @@
 //! The report of `config`, for people.
 
-use super::sheet::plain_table;
+use super::sheet::{Columns, UNKNOWN};
 use crate::report::config::Row;
 
 /// The settings as a table; `wide` adds defaults and descriptions.
 pub fn table(rows: &[Row], wide: bool) -> String {
-    let mut header = vec!["VARIABLE", "FLAG", "VALUE", "FROM"];
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| UNKNOWN.to_owned());
+    let mut columns: Columns<'_, Row> = Columns::new();
+    columns.words("VARIABLE", |row| text(&row.variable));
+    columns.words("FLAG", |row| text(&row.flag));
+    columns.words("VALUE", |row| text(&row.value));
+    columns.words("FROM", |row| row.source);
     if wide {
-        header.extend(["DEFAULT", "WHAT IT DOES"]);
+        columns.words("DEFAULT", |row| text(&row.default));
+        columns.words("WHAT IT DOES", |row| row.help.clone());
     }
-    let mut table = plain_table(header);
-    for row in rows {
-        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        let mut cells = vec![text(&row.variable), text(&row.flag), text(&row.value), row.source.to_owned()];
-        if wide {
-            cells.extend([text(&row.default), row.help.clone()]);
-        }
-        table.add_row(cells);
-    }
-    format!("{}\n", table.trim_fmt())
+    columns.plain(rows)
 }

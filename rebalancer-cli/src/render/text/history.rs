@@ -1,34 +1,23 @@
-//! The changes of a workload's pods as a table, JSON or YAML.
+//! The changes of a workload's pods as a table or names.
 
 use clap::builder::styling::Style;
-use comfy_table::Cell;
 use rebalancer_core::Metric;
 
-use super::screen::{BOLD, GREEN, Mark, PLAIN, RED, Screen, YELLOW};
-use super::sheet::Sheet;
+use super::screen::{BOLD, GREEN, Mark, PLAIN, RED, Screen, Sheet, YELLOW};
+use super::sheet::{Columns, UNKNOWN, fitting};
+use super::{lines, named};
 use crate::cli::args::OutputFormat;
 use crate::format::number::ratio;
 use crate::format::text::{count, plain, spaced};
-use crate::render::data;
 use crate::render::terminal::Terminal;
 use crate::report::history::{Helped, HistoryReport, ReplacementReport, SpreadReport};
 
-/// Renders the report.
-///
-/// # Errors
-/// When it cannot be written as JSON or YAML.
-pub fn render(report: &HistoryReport, format: OutputFormat, terminal: Terminal) -> anyhow::Result<String> {
-    Ok(match format {
-        OutputFormat::Table => table(report, false, terminal),
-        OutputFormat::Wide => table(report, true, terminal),
-        OutputFormat::Json => data::json(report)?,
-        OutputFormat::Yaml => data::yaml(report)?,
-        OutputFormat::Name => names(report),
-        OutputFormat::Csv | OutputFormat::Short | OutputFormat::None => String::new(),
-    })
-}
-
-fn table(report: &HistoryReport, wide: bool, terminal: Terminal) -> String {
+/// Renders the report; as names, the pods that came.
+pub fn render(report: &HistoryReport, format: OutputFormat, terminal: Terminal) -> String {
+    if format == OutputFormat::Name {
+        return lines(report.replacements.iter().flat_map(|replacement| &replacement.came));
+    }
+    let wide = format == OutputFormat::Wide;
     let mut screen = Screen::new(terminal);
     if let Some(found) = report.workload.found_words() {
         screen.prose(PLAIN, &plain(&found));
@@ -39,13 +28,8 @@ fn table(report: &HistoryReport, wide: bool, terminal: Terminal) -> String {
     if !report.replacements.is_empty() {
         screen.blank();
         let forms = [true, false].into_iter().skip(usize::from(!wide && terminal.width.is_none()));
-        let rows = &report.replacements;
-        Sheet::write_fitting(
-            &mut screen,
-            terminal.width,
-            forms.map(|spreads| sheet(rows, spreads)),
-            |_, _| {},
-        );
+        let forms = forms.map(|spreads| sheet(&report.replacements, spreads));
+        screen.sheet(&fitting(terminal.width, forms));
         screen.blank();
     }
     for replacement in &report.replacements {
@@ -58,11 +42,8 @@ fn table(report: &HistoryReport, wide: bool, terminal: Terminal) -> String {
 }
 
 fn headline(report: &HistoryReport) -> String {
-    let mut parts: Vec<String> = Vec::new();
     let workload = &report.workload;
-    for (word, value) in [("namespace", &workload.namespace), ("selector", &workload.selector)] {
-        parts.extend(value.as_ref().map(|value| format!("{word} {}", plain(value))));
-    }
+    let mut parts = named([("namespace", &workload.namespace), ("selector", &workload.selector)]);
     parts.push(format!("{} to {}", seconds(&report.from), seconds(&report.to)));
     parts.push(count(workload.pods, "pod", "pods"));
     parts.join(" · ")
@@ -70,25 +51,16 @@ fn headline(report: &HistoryReport) -> String {
 
 /// The changes, with the spreads before and after if they fit.
 fn sheet(replacements: &[ReplacementReport], spreads: bool) -> Sheet {
-    let mut header = vec!["WHEN", "PODS", "BY"];
+    let mut columns: Columns<'_, ReplacementReport> = Columns::new();
+    columns.words("WHEN", |replacement| seconds(&replacement.began));
+    columns.words("PODS", ReplacementReport::pods_words);
+    columns.words("BY", |replacement| spaced(replacement.by.name()));
     if spreads {
-        header.extend(["CPU", "LAG"]);
+        columns.words("CPU", |replacement| spread(replacement, Metric::Cpu));
+        columns.words("LAG", |replacement| spread(replacement, Metric::Lag));
     }
-    header.push("HELPED");
-    let mut sheet = Sheet::new(header);
-    for replacement in replacements {
-        let mut cells = vec![
-            Cell::new(seconds(&replacement.began)),
-            Cell::new(replacement.pods_words()),
-            Cell::new(spaced(replacement.by.name())),
-        ];
-        if spreads {
-            cells.extend([Metric::Cpu, Metric::Lag].map(|metric| Cell::new(spread(replacement, metric))));
-        }
-        cells.push(Cell::new(spaced(replacement.helped.name())));
-        sheet.row(style(replacement.helped), cells);
-    }
-    sheet
+    columns.words("HELPED", |replacement| spaced(replacement.helped.name()));
+    columns.sheet(replacements.iter().map(|row| (style(row.helped), columns.cells(row))))
 }
 
 const fn style(helped: Helped) -> Style {
@@ -102,7 +74,7 @@ const fn style(helped: Helped) -> Style {
 
 fn spread(replacement: &ReplacementReport, metric: Metric) -> String {
     let words = |spread: &SpreadReport| format!("{} → {}", ratio(spread.before), ratio(spread.after));
-    replacement.spreads[metric].as_ref().map_or_else(|| "-".to_owned(), words)
+    replacement.spreads[metric].as_ref().map_or_else(|| UNKNOWN.to_owned(), words)
 }
 
 /// What one change came to, and who did it; which pods only if asked for.
@@ -165,14 +137,4 @@ pub fn seconds(time: &str) -> String {
         Some((whole, _)) => format!("{whole}Z"),
         None => plain,
     }
-}
-
-/// The pods that came.
-fn names(report: &HistoryReport) -> String {
-    report
-        .replacements
-        .iter()
-        .flat_map(|replacement| &replacement.came)
-        .map(|pod| plain(pod) + "\n")
-        .collect()
 }

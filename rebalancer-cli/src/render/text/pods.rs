@@ -1,12 +1,11 @@
 //! The table of pods: how loaded each is, and the decision about it.
 
 use clap::builder::styling::Style;
-use comfy_table::Cell;
 use rebalancer_core::Metric;
 
-use super::screen::{CYAN, PLAIN, RED, Screen};
-use super::sheet::{Sheet, right};
-use crate::format::metric::{column, short};
+use super::screen::{CYAN, PLAIN, RED, Screen, Sheet};
+use super::sheet::{Columns, UNKNOWN, fitting};
+use crate::format::metric::{short, shown};
 use crate::format::names::{Naming, shared_prefix};
 use crate::format::number::{age, ratio, times};
 use crate::format::text::plain;
@@ -61,12 +60,12 @@ pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix:
     let shown = Shown::of(report, wide);
     let known = Known::of(report);
     let forms = FORMS.into_iter().map(|form| sheet(report, &shown, &known, form, prefix));
-    let gap = shown.gap(report);
-    Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |row, screen| {
-        if let Some(gap) = gap.as_deref().filter(|_| row == shown.head) {
-            screen.prose(PLAIN, gap);
+    for (row, (style, line)) in fitting(width.filter(|_| !wide), forms).iter().enumerate() {
+        screen.line(*style, line);
+        if let Some(gap) = shown.gap(report).filter(|_| row == shown.head) {
+            screen.prose(PLAIN, &gap);
         }
-    });
+    }
 }
 
 /// What is known about age and node of the pods.
@@ -102,50 +101,30 @@ fn host(node: &str) -> &str {
     if is_address { node } else { node.split('.').next().unwrap_or(node) }
 }
 
-fn sheet(report: &Report, shown: &Shown<'_>, known: &Known, form: Form, prefix: &str) -> Sheet {
-    let mut header = vec!["POD"];
-    header.extend(form.metrics.iter().copied().map(column));
-    if form.score {
-        header.push("SCORE");
-    }
-    if form.bar > 0 {
-        header.push("");
-    }
-    if known.ages && form.whereabouts {
-        header.push("AGE");
-    }
-    if known.nodes && form.whereabouts {
-        header.push("NODE");
-    }
-    header.push("VERDICT");
+fn sheet(report: &Report, rows: &Shown<'_>, known: &Known, form: Form, prefix: &str) -> Sheet {
     let most = report.pods.iter().filter_map(|pod| pod.composite_score).fold(0.0, f64::max);
-    let mut sheet = Sheet::new(header);
-    for pod in &shown.pods {
-        sheet.row(style(pod), row(report, pod, most, known, form, prefix));
+    let mut columns: Columns<'_, PodReport> = Columns::new();
+    columns.words("POD", |pod| form.naming.of(&pod.name, prefix));
+    for &metric in form.metrics {
+        columns.numbers(shown(metric).column, move |pod| Some(short(metric, pod.load(metric)?)));
     }
-    sheet
-}
-
-fn row(report: &Report, pod: &PodReport, most: f64, known: &Known, form: Form, prefix: &str) -> Vec<Cell> {
-    let or_dash = |text: Option<String>| right(text.unwrap_or_else(|| "-".to_owned()));
-    let mut row = vec![Cell::new(form.naming.of(&pod.name, prefix))];
-    row.extend(form.metrics.iter().map(|&metric| or_dash(pod.load(metric).map(|load| short(metric, load)))));
     if form.score {
-        row.push(or_dash(pod.composite_score.map(ratio)));
+        columns.numbers("SCORE", |pod| pod.composite_score.map(ratio));
     }
     if form.bar > 0 {
-        row.push(Cell::new(pod.composite_score.map_or_else(String::new, |score| bar(score, most, form.bar))));
+        columns
+            .words("", |pod| pod.composite_score.map(|score| bar(score, most, form.bar)).unwrap_or_default());
     }
     if known.ages && form.whereabouts {
-        row.push(or_dash(pod.age_seconds.map(|seconds| age(seconds as f64))));
+        columns.numbers("AGE", |pod| Some(age(pod.age_seconds? as f64)));
     }
     if known.nodes && form.whereabouts {
-        row.push(Cell::new(
-            pod.node.as_deref().map_or_else(|| "-".to_owned(), |node| known.node(node, form.naming)),
-        ));
+        columns.words("NODE", |pod| {
+            pod.node.as_deref().map_or_else(|| UNKNOWN.to_owned(), |node| known.node(node, form.naming))
+        });
     }
-    row.push(Cell::new(verdict(report, pod, form.why)));
-    row
+    columns.words("VERDICT", |pod| verdict(report, pod, form.why));
+    columns.sheet(rows.pods.iter().map(|pod| (style(pod), columns.cells(pod))))
 }
 
 const fn style(pod: &PodReport) -> Style {

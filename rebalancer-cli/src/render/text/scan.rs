@@ -1,15 +1,14 @@
 //! A look at all workloads as a table, JSON, YAML, CSV or names.
 
-use anyhow::Context as _;
 use clap::builder::styling::Style;
-use comfy_table::Cell;
 use strum::VariantArray as _;
 
-use super::screen::{BOLD, Mark, PLAIN, RED, Screen, YELLOW};
-use super::sheet::{Sheet, right};
+use super::screen::{BOLD, Mark, PLAIN, RED, Screen, Sheet, YELLOW};
+use super::sheet::{Columns, fitting};
+use super::{lines, named};
 use crate::cli::args::OutputFormat;
 use crate::format::number::ratio;
-use crate::format::text::{count, plain, spaced};
+use crate::format::text::{count, first_of, plain, spaced};
 use crate::render::data;
 use crate::render::terminal::Terminal;
 use crate::report::scan::{ScanReport, ScanRow, Severity};
@@ -19,23 +18,30 @@ use crate::settings::own::ENABLED;
 /// Fewest pods of a workload that has a line without `wide`: one pod cannot be uneven.
 const FEWEST_SHOWN: usize = 2;
 
-/// What stands where nothing is known.
-const UNKNOWN: &str = "-";
+/// The columns of a workload as CSV.
+const CSV: [&str; 13] = [
+    "namespace",
+    "kind",
+    "name",
+    "pods",
+    "outcome",
+    "should_rebalance",
+    "cpu_cv",
+    "lag_cv",
+    "cause",
+    "remedy",
+    "best_cv",
+    "targets",
+    "reason",
+];
 
 /// Renders the report.
-///
-/// # Errors
-/// When it cannot be written as JSON, YAML or CSV.
-pub fn render(report: &ScanReport, format: OutputFormat, terminal: Terminal) -> anyhow::Result<String> {
-    Ok(match format {
-        OutputFormat::Table => table(report, false, terminal),
-        OutputFormat::Wide => table(report, true, terminal),
-        OutputFormat::Json => data::json(report)?,
-        OutputFormat::Yaml => data::yaml(report)?,
-        OutputFormat::Csv => csv(report).context("cannot write the scan as CSV")?,
+pub fn render(report: &ScanReport, format: OutputFormat, terminal: Terminal) -> String {
+    match format {
+        OutputFormat::Csv => data::csv(&CSV, &report.workloads),
         OutputFormat::Name => names(report),
-        OutputFormat::Short | OutputFormat::None => String::new(),
-    })
+        _ => table(report, format == OutputFormat::Wide, terminal),
+    }
 }
 
 fn table(report: &ScanReport, wide: bool, terminal: Terminal) -> String {
@@ -51,7 +57,7 @@ fn table(report: &ScanReport, wide: bool, terminal: Terminal) -> String {
         // Asked for, the widest is shown however narrow the terminal is.
         let forms: &[Form] = if wide { &[Form::WithDetails] } else { &[Form::WithRemedy, Form::Least] };
         let forms = forms.iter().map(|form| sheet(&rows, *form, !report.is_of_one_namespace()));
-        Sheet::write_fitting(&mut screen, terminal.width, forms, |_, _| {});
+        screen.sheet(&fitting(terminal.width, forms));
         screen.blank();
     }
     screen.prose(BOLD, &verdict(report));
@@ -92,41 +98,25 @@ enum Form {
 }
 
 fn sheet(rows: &[&ScanRow], form: Form, with_namespace: bool) -> Sheet {
-    let mut header: Vec<&str> = Vec::new();
+    let mut columns: Columns<'_, ScanRow> = Columns::new();
     if with_namespace {
-        header.push("NAMESPACE");
+        columns.words("NAMESPACE", |row| plain(&row.namespace));
     }
-    header.extend(["WORKLOAD", "PODS", "CPU", "LAG", "CAUSE"]);
+    columns.words("WORKLOAD", |row| plain(&row.target()));
+    columns.numbers("PODS", |row| Some(row.pods.to_string()));
+    columns.numbers("CPU", |row| row.cpu_cv.map(ratio));
+    columns.numbers("LAG", |row| row.lag_cv.map(ratio));
+    columns.words("CAUSE", |row| spaced(row.cause.name()));
     if form >= Form::WithRemedy {
-        header.extend(["REMEDY", "BEST"]);
+        columns.words("REMEDY", |row| row.remedy.words());
+        columns.numbers("BEST", |row| row.best_cv.map(ratio));
     }
-    header.push("VERDICT");
+    columns.words("VERDICT", |row| decided(row.outcome));
     if form == Form::WithDetails {
-        header.extend(["PODS TO EVICT", "WHY"]);
+        columns.words("PODS TO EVICT", |row| plain(&row.targets.join(" ")));
+        columns.words("WHY", |row| plain(&row.reason));
     }
-    let mut sheet = Sheet::new(header);
-    for row in rows {
-        let mut cells: Vec<Cell> = Vec::new();
-        if with_namespace {
-            cells.push(Cell::new(plain(&row.namespace)));
-        }
-        cells.extend([
-            Cell::new(plain(&row.target())),
-            right(row.pods.to_string()),
-            right(spread(row.cpu_cv)),
-            right(spread(row.lag_cv)),
-            Cell::new(spaced(row.cause.name())),
-        ]);
-        if form >= Form::WithRemedy {
-            cells.extend([Cell::new(row.remedy.words()), right(spread(row.best_cv))]);
-        }
-        cells.push(Cell::new(decided(row.outcome)));
-        if form == Form::WithDetails {
-            cells.extend([Cell::new(plain(&row.targets.join(" "))), Cell::new(plain(&row.reason))]);
-        }
-        sheet.row(style(row.severity()), cells);
-    }
-    sheet
+    columns.sheet(rows.iter().map(|row| (style(row.severity()), columns.cells(row))))
 }
 
 const fn style(severity: Severity) -> Style {
@@ -137,19 +127,14 @@ const fn style(severity: Severity) -> Style {
     }
 }
 
-fn spread(cv: Option<f64>) -> String {
-    cv.map_or_else(|| UNKNOWN.to_owned(), ratio)
-}
-
 fn headline(report: &ScanReport) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    parts.extend(report.context.as_ref().map(|context| format!("context {}", plain(context))));
-    parts.push(match &report.namespaces {
+    let mut parts = named([("context", &report.context)]);
+    parts.push(match report.namespaces.as_deref() {
         None => "all namespaces".to_owned(),
-        Some(names) if names.len() == 1 => format!("namespace {}", plain(&names[0])),
+        Some([name]) => format!("namespace {}", plain(name)),
         Some(names) => format!("namespaces {}", plain(&names.join(", "))),
     });
-    parts.extend(report.selector.as_ref().map(|selector| format!("selector {}", plain(selector))));
+    parts.extend(named([("selector", &report.selector)]));
     parts.push(count(report.workloads.len(), "workload", "workloads"));
     parts.push(count(report.pods, "pod", "pods"));
     parts.push(format!("at {}", report.evaluation_time));
@@ -223,71 +208,23 @@ pub fn undecided(report: &ScanReport) -> Vec<String> {
     let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
     for row in report.workloads.iter().filter(|row| row.outcome.is_none()) {
         match by_reason.iter_mut().find(|(reason, _)| *reason == row.reason) {
-            Some((_, names)) => names.push(named(row)),
-            None => by_reason.push((&row.reason, vec![named(row)])),
+            Some((_, names)) => names.push(row.named()),
+            None => by_reason.push((&row.reason, vec![row.named()])),
         }
     }
-    let line = |(reason, names): (&str, Vec<String>)| {
-        let more = match names.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("{}{more}: {reason}", names[..names.len().min(NAMED)].join(", "))
-    };
+    let line = |(reason, names): (&str, Vec<String>)| format!("{}: {reason}", first_of(&names, NAMED));
     by_reason.into_iter().map(line).collect()
-}
-
-fn named(row: &ScanRow) -> String {
-    format!("{}/{}", row.namespace, row.target())
 }
 
 /// The workloads that deserve a look: those that are ill, or over a threshold. With their namespace, unless it is the one
 /// that was asked for. Of a run the pods that were evicted, or would be, with their namespace.
 fn names(report: &ScanReport) -> String {
-    if report.run.is_some() {
+    let names: Vec<String> = if report.run.is_some() {
         let pods = report.evicted().chain(report.would_evict());
-        return pods.map(|(namespace, pod)| plain(&format!("{namespace}/{pod}")) + "\n").collect();
-    }
-    let worth = report.workloads.iter().filter(|row| row.severity() <= Severity::Uneven);
-    let name = |row: &ScanRow| if report.is_of_one_namespace() { row.target() } else { named(row) };
-    worth.map(|row| plain(&name(row)) + "\n").collect()
-}
-
-/// One line a workload, under a header.
-fn csv(report: &ScanReport) -> anyhow::Result<String> {
-    let mut lines = csv::Writer::from_writer(Vec::new());
-    lines.write_record([
-        "namespace",
-        "kind",
-        "name",
-        "pods",
-        "outcome",
-        "should_rebalance",
-        "cpu_cv",
-        "lag_cv",
-        "cause",
-        "remedy",
-        "best_cv",
-        "targets",
-        "reason",
-    ])?;
-    for row in &report.workloads {
-        let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-        lines.write_record([
-            row.namespace.clone(),
-            row.kind.clone(),
-            row.name.clone(),
-            row.pods.to_string(),
-            row.outcome.map_or_else(String::new, |outcome| outcome.name().to_owned()),
-            row.should_rebalance.to_string(),
-            number(row.cpu_cv),
-            number(row.lag_cv),
-            row.cause.name().to_owned(),
-            row.remedy.name().to_owned(),
-            number(row.best_cv),
-            row.targets.join(" "),
-            plain(&row.reason),
-        ])?;
-    }
-    Ok(String::from_utf8(lines.into_inner()?)?)
+        pods.map(|(namespace, pod)| format!("{namespace}/{pod}")).collect()
+    } else {
+        let worth = report.workloads.iter().filter(|row| row.severity() <= Severity::Uneven);
+        worth.map(|row| if report.is_of_one_namespace() { row.target() } else { row.named() }).collect()
+    };
+    lines(names.iter())
 }

@@ -48,6 +48,9 @@ impl Mark {
     }
 }
 
+/// The lines of a table, each in its style.
+pub type Sheet = Vec<(Style, String)>;
+
 /// Output text under construction.
 #[derive(Debug)]
 pub struct Screen {
@@ -71,6 +74,11 @@ impl Screen {
         let line = self.paint(style, line);
         self.text.push_str(&line);
         self.text.push('\n');
+    }
+
+    /// The lines of a table.
+    pub fn sheet(&mut self, sheet: &Sheet) {
+        sheet.iter().for_each(|(style, line)| self.line(*style, line));
     }
 
     /// A paragraph, wrapped at the terminal's width.

@@ -4,58 +4,79 @@ use clap::builder::styling::Style;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use textwrap::core::display_width;
 
-use super::screen::{BOLD, Screen};
+use super::screen::{BOLD, Sheet};
 
-/// A table in one form.
-#[derive(Debug)]
-pub struct Sheet {
-    table: Table,
-    styles: Vec<Style>,
+/// What stands where nothing is known.
+pub const UNKNOWN: &str = "-";
+
+/// The columns of a table: the heading of each, and its cell in a row.
+pub struct Columns<'a, R> {
+    headings: Vec<&'a str>,
+    cells: Vec<Box<dyn Fn(&R) -> Cell + 'a>>,
 }
 
-impl Sheet {
-    /// A table with these columns and no rows.
-    pub fn new(header: Vec<&str>) -> Self {
-        Self { table: plain_table(header), styles: vec![BOLD] }
+impl<'a, R> Columns<'a, R> {
+    /// No columns.
+    pub const fn new() -> Self {
+        Self { headings: Vec::new(), cells: Vec::new() }
     }
 
-    /// Adds a row; each cell is one line.
-    pub fn row(&mut self, style: Style, cells: Vec<Cell>) {
-        self.table.add_row(cells);
-        self.styles.push(style);
+    /// Adds a column.
+    pub fn cell(&mut self, heading: &'a str, cell: impl Fn(&R) -> Cell + 'a) {
+        self.headings.push(heading);
+        self.cells.push(Box::new(cell));
     }
 
-    /// Writes the first of these forms that fits in `width`, or the last one. After each row, `between` is
-    /// called with the row's number and may write more.
-    pub fn write_fitting(
-        screen: &mut Screen,
-        width: Option<usize>,
-        forms: impl Iterator<Item = Self>,
-        mut between: impl FnMut(usize, &mut Screen),
-    ) {
-        let mut last: Option<(Vec<String>, Vec<Style>)> = None;
-        for form in forms {
-            let lines: Vec<String> = form.table.lines().map(|line| line.trim_end().to_owned()).collect();
-            let fits = width.is_none_or(|width| lines.iter().all(|line| display_width(line) <= width));
-            last = Some((lines, form.styles));
-            if fits {
-                break;
-            }
-        }
-        let (lines, styles) = last.unwrap_or_default();
-        for (number, (line, style)) in lines.iter().zip(styles).enumerate() {
-            screen.line(style, line);
-            between(number, screen);
-        }
+    /// Adds a column of words.
+    pub fn words<T: ToString>(&mut self, heading: &'a str, cell: impl Fn(&R) -> T + 'a) {
+        self.cell(heading, move |row| Cell::new(cell(row)));
+    }
+
+    /// Adds a column of numbers, which are aligned to the right.
+    pub fn numbers(&mut self, heading: &'a str, cell: impl Fn(&R) -> Option<String> + 'a) {
+        self.cell(heading, move |row| right(cell(row).unwrap_or_else(|| UNKNOWN.to_owned())));
+    }
+
+    /// The cells of a row.
+    pub fn cells(&self, row: &R) -> Vec<Cell> {
+        self.cells.iter().map(|cell| cell(row)).collect()
+    }
+
+    /// The table of these rows, each in its style; each cell is one line.
+    pub fn sheet(&self, rows: impl IntoIterator<Item = (Style, Vec<Cell>)>) -> Sheet {
+        let (mut styles, rows): (Vec<Style>, Vec<Vec<Cell>>) = rows.into_iter().unzip();
+        styles.insert(0, BOLD);
+        styles.into_iter().zip(self.lines(rows)).collect()
+    }
+
+    /// The table of these rows without styles, ending with a line break.
+    pub fn plain<'r>(&self, rows: impl IntoIterator<Item = &'r R>) -> String
+    where
+        R: 'r,
+    {
+        let rows = rows.into_iter().map(|row| self.cells(row)).collect();
+        self.lines(rows).into_iter().map(|line| line + "\n").collect()
+    }
+
+    /// The lines of the table, without borders.
+    fn lines(&self, rows: Vec<Vec<Cell>>) -> Vec<String> {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(&self.headings).add_rows(rows);
+        table.lines().map(|line| line.trim_end().to_owned()).collect()
     }
 }
 
-/// A table with these columns, without borders, one line per row.
-pub fn plain_table(header: Vec<&str>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
-    table
+/// The first of these forms that fits in `width`, or the last one.
+pub fn fitting(width: Option<usize>, forms: impl Iterator<Item = Sheet>) -> Sheet {
+    let mut last = Sheet::new();
+    for form in forms {
+        last = form;
+        if width.is_none_or(|width| last.iter().all(|(_, line)| display_width(line) <= width)) {
+            break;
+        }
+    }
+    last
 }
 
 /// A right-aligned cell, for numbers.

@@ -3,20 +3,12 @@
 use comfy_table::Cell;
 use rebalancer_core::Metric;
 
-use super::screen::{PLAIN, Screen, YELLOW};
-use super::sheet::{Sheet, right};
+use super::screen::{PLAIN, Screen, Sheet, YELLOW};
+use super::sheet::{Columns, fitting, right};
 use crate::format::metric::{short, with_unit};
 use crate::format::names::Naming;
 use crate::format::number::{ratio, times};
 use crate::report::{CoverageReport, PodReport, Report, StatisticsReport};
-
-/// The columns of one form of the table.
-#[derive(Debug, Clone, Copy)]
-struct Form {
-    mean: bool,
-    extremes: Extremes,
-    wide: bool,
-}
 
 /// What is shown about the largest and the smallest load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,69 +34,52 @@ const FORMS: [(bool, Extremes); 5] = [
 
 /// Writes the table; `wide` shows every column, whatever the width.
 pub fn write(screen: &mut Screen, report: &Report, width: Option<usize>, prefix: &str, wide: bool) {
-    let forms =
-        FORMS.into_iter().map(|(mean, extremes)| sheet(report, Form { mean, extremes, wide }, prefix));
-    Sheet::write_fitting(screen, width.filter(|_| !wide), forms, |_, _| {});
+    let forms = FORMS.into_iter().map(|(mean, extremes)| sheet(report, mean, extremes, wide, prefix));
+    screen.sheet(&fitting(width.filter(|_| !wide), forms));
 }
 
-fn sheet(report: &Report, form: Form, prefix: &str) -> Sheet {
-    let mut header = vec!["METRIC"];
-    if form.mean {
-        header.push("MEAN");
+/// A metric and its spread.
+type Row<'a> = (Metric, &'a StatisticsReport);
+
+fn sheet(report: &Report, mean: bool, extremes: Extremes, wide: bool, prefix: &str) -> Sheet {
+    let mut columns: Columns<'_, Row<'_>> = Columns::new();
+    columns.words("METRIC", |(metric, _)| metric.name());
+    if mean {
+        columns.numbers("MEAN", |(metric, spread)| Some(with_unit(*metric, spread.mean)));
     }
-    header.extend(["SPREAD", "THRESHOLD"]);
-    if form.extremes != Extremes::None {
-        header.extend(["MAX", "MIN"]);
+    columns.numbers("SPREAD", |(_, spread)| Some(ratio(spread.cv)));
+    columns.words("THRESHOLD", |(_, spread)| threshold(spread));
+    if extremes != Extremes::None {
+        let extreme = move |(metric, spread): &Row<'_>, load: f64| {
+            let ratio = over_mean(*metric, spread.mean, load);
+            match extremes {
+                Extremes::Pods => Cell::new(ratio + &bearer(report, *metric, load, prefix)),
+                Extremes::Ratios => Cell::new(ratio),
+                Extremes::Loads | Extremes::None => right(short(*metric, load)),
+            }
+        };
+        columns.cell("MAX", move |row| extreme(row, row.1.max));
+        columns.cell("MIN", move |row| extreme(row, row.1.min));
     }
-    if form.wide {
-        header.extend(["MEDIAN", "STD DEV", "MAX/MEAN", "PODS"]);
+    if wide {
+        columns.cell("MEDIAN", |(metric, spread)| {
+            right(spread.median.map_or_else(String::new, |median| with_unit(*metric, median)))
+        });
+        columns.numbers("STD DEV", |(metric, spread)| Some(with_unit(*metric, spread.std_dev)));
+        columns.cell("MAX/MEAN", |(_, spread)| right(spread.max_over_mean.map_or_else(String::new, ratio)));
+        columns.numbers("PODS", |(_, spread)| Some(spread.count.to_string()));
     }
-    let mut sheet = Sheet::new(header);
-    for metric in Metric::ALL {
-        let Some(statistics) = &report.statistics[metric] else {
+    columns.sheet(Metric::ALL.into_iter().map(|metric| match &report.statistics[metric] {
+        Some(spread) => (if spread.is_over() { YELLOW } else { PLAIN }, columns.cells(&(metric, spread))),
+        None => {
             let (style, words) = match report.coverage[metric] {
                 CoverageReport { asked: false, .. } => (PLAIN, "not asked"),
                 CoverageReport { having: 0, .. } => (YELLOW, "! absent"),
                 CoverageReport { .. } => (YELLOW, "! not usable"),
             };
-            sheet.row(style, vec![Cell::new(metric.name()), Cell::new(words)]);
-            continue;
-        };
-        let style = if statistics.is_over() { YELLOW } else { PLAIN };
-        sheet.row(style, row(report, metric, statistics, form, prefix));
-    }
-    sheet
-}
-
-fn row(
-    report: &Report,
-    metric: Metric,
-    statistics: &StatisticsReport,
-    form: Form,
-    prefix: &str,
-) -> Vec<Cell> {
-    let mut row = vec![Cell::new(metric.name())];
-    if form.mean {
-        row.push(right(with_unit(metric, statistics.mean)));
-    }
-    row.extend([right(ratio(statistics.cv)), Cell::new(threshold(statistics))]);
-    if form.extremes != Extremes::None {
-        for load in [statistics.max, statistics.min] {
-            let ratio = over_mean(metric, statistics.mean, load);
-            row.push(match form.extremes {
-                Extremes::Pods => Cell::new(ratio + &bearer(report, metric, load, prefix)),
-                Extremes::Ratios => Cell::new(ratio),
-                Extremes::Loads | Extremes::None => right(short(metric, load)),
-            });
+            (style, vec![Cell::new(metric.name()), Cell::new(words)])
         }
-    }
-    if form.wide {
-        row.push(right(statistics.median.map_or_else(String::new, |median| with_unit(metric, median))));
-        row.push(right(with_unit(metric, statistics.std_dev)));
-        row.push(right(statistics.max_over_mean.map_or_else(String::new, ratio)));
-        row.push(right(statistics.count.to_string()));
-    }
-    row
+    }))
 }
 
 /// For example `27.1k (5.3×)`.

@@ -5,7 +5,8 @@ use rebalancer_core::diagnosis::Remedy;
 use rebalancer_core::guard::Standing;
 
 use super::screen::{BOLD, Mark, PLAIN, Screen};
-use super::{pods, spreads};
+use super::{lines, named, pods, spreads};
+use crate::cli::args::OutputFormat;
 use crate::format::names::shared_prefix;
 use crate::format::number::ratio;
 use crate::format::text::{count, plain, spaced};
@@ -14,8 +15,14 @@ use crate::report::diagnosis::{CauseCode, DiagnosisReport, SpreadReport};
 use crate::report::verdict::VerdictReport;
 use crate::report::{Kind, Outcome, Report, TargetReport};
 
-/// Renders the report; `wide` shows every pod and column.
-pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
+/// Renders the report. As names, the pods that would be, or were, evicted.
+pub fn render(report: &Report, format: OutputFormat, terminal: Terminal) -> String {
+    if format == OutputFormat::Name {
+        let deleted = report.rotation.iter().flat_map(|rotation| &rotation.deleted);
+        let planned = report.targets.iter().filter(|_| report.acts()).map(|target| &target.pod);
+        return lines(deleted.chain(planned));
+    }
+    let wide = format == OutputFormat::Wide;
     let mut screen = Screen::new(terminal);
     write_dry_run(&mut screen, report);
     if let Some(found) = report.workload.found_words() {
@@ -30,7 +37,7 @@ pub fn render(report: &Report, wide: bool, terminal: Terminal) -> String {
         pods::write(&mut screen, report, terminal.width, &prefix, wide);
     }
     screen.blank();
-    write_verdict(&mut screen, report);
+    screen.prose(BOLD, &verdict(report));
     for guard in by_weight(report) {
         screen.item(mark(guard.verdict), &format!("{}: {}", guard.name, plain(&guard.reason)));
     }
@@ -51,7 +58,7 @@ pub fn render_result(report: &Report, terminal: Terminal) -> String {
     let mut screen = Screen::new(terminal);
     screen.blank();
     if report.rotation.is_some() {
-        write_verdict(&mut screen, report);
+        screen.prose(BOLD, &verdict(report));
         write_rotation(&mut screen, report);
     } else {
         screen.prose(BOLD, "Not confirmed: nothing was evicted.");
@@ -160,17 +167,11 @@ fn write_dry_run(screen: &mut Screen, report: &Report) {
 
 fn headline(report: &Report) -> String {
     let workload = &report.workload;
-    let mut parts = Vec::new();
-    let named = [
+    let mut parts = named([
         ("context", &workload.context),
         ("namespace", &workload.namespace),
         ("selector", &workload.selector),
-    ];
-    for (word, value) in named {
-        if let Some(value) = value {
-            parts.push(format!("{word} {}", plain(value)));
-        }
-    }
+    ]);
     parts.extend(workload.owner.as_deref().map(plain));
     parts.push(count(workload.pods, "pod", "pods"));
     parts.extend(report.evaluation_time.as_ref().map(|time| format!("at {time}")));
@@ -178,10 +179,6 @@ fn headline(report: &Report) -> String {
 }
 
 /// The sentence to read first.
-fn write_verdict(screen: &mut Screen, report: &Report) {
-    screen.prose(BOLD, &verdict(report));
-}
-
 fn verdict(report: &Report) -> String {
     let why = plain(&report.reason);
     let targets = targets(&report.targets);
