@@ -108,7 +108,7 @@ pub enum Kind {
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Outcome {
     /// No threshold is passed.
     Balanced,
@@ -126,13 +126,6 @@ pub enum Outcome {
     Blocked,
     /// It could not act.
     Failed,
-}
-
-impl Outcome {
-    /// The word.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 impl Report {
@@ -428,7 +421,7 @@ impl PodReport {
 /// What the decision makes of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PodVerdict {
     /// The busiest target.
     Busiest,

@@ -96,7 +96,7 @@ impl Command {
 }
 
 /// Arguments of `run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     #[command(flatten)]
     pub live: LiveArgs,
@@ -125,7 +125,7 @@ pub struct RunArgs {
 }
 
 /// Arguments of `plan`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct PlanArgs {
     #[command(flatten)]
     pub live: LiveArgs,
@@ -142,7 +142,7 @@ pub struct PlanArgs {
 }
 
 /// Arguments of `check`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
     #[command(flatten)]
     pub live: LiveArgs,
@@ -151,7 +151,7 @@ pub struct CheckArgs {
 }
 
 /// Arguments of `record`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(allow_missing_positional = true)]
 pub struct RecordArgs {
     #[command(flatten)]
@@ -170,7 +170,7 @@ pub struct RecordArgs {
 }
 
 /// Arguments of `replay`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
     #[command(flatten)]
     pub saved: SavedArgs,
@@ -183,7 +183,7 @@ pub struct ReplayArgs {
 }
 
 /// Arguments of `config`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ConfigArgs {
     /// `show`: every setting. `found`: look for what is not set, and print it as settings. `schema`: the JSON
     /// schema of the reports
@@ -213,7 +213,7 @@ pub enum Shown {
 }
 
 /// Arguments of `completion`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CompletionArgs {
     /// Shell to complete for
     #[arg(value_name = "SHELL", value_enum)]
@@ -221,7 +221,7 @@ pub struct CompletionArgs {
 }
 
 /// Arguments of `man`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ManArgs {
     /// Folder to write the pages of all commands to
     #[arg(value_name = "DIR")]
@@ -229,7 +229,7 @@ pub struct ManArgs {
 }
 
 /// Arguments of `version`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct VersionArgs {
     /// Format of the answer
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", value_enum, ignore_case = true)]

@@ -1,6 +1,7 @@
 //! Every setting in one table, derived from the clap definition; used by `config` and the README.
 
-use clap::{Arg, ArgAction, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::report::config::Row;
 
@@ -18,6 +19,17 @@ pub fn settings(command: &Command) -> Vec<&Arg> {
     settings
         .sort_by_key(|setting| headings.iter().position(|heading| *heading == setting.get_help_heading()));
     settings
+}
+
+/// Where the value of an argument comes from; `None` without one, or where the command has no such argument.
+pub fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
+    matches.try_contains_id(id).ok().and_then(|_| matches.value_source(id))
+}
+
+/// The value of an argument as text, several joined by commas; `None` without one.
+pub fn text(matches: &ArgMatches, id: &str) -> Option<String> {
+    let raw = matches.try_get_raw(id).ok().flatten()?;
+    Some(raw.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(","))
 }
 
 /// A setting in words, without a value.

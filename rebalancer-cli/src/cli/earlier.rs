@@ -4,6 +4,7 @@ use clap::builder::ValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
+use crate::cli::catalog::{self, source};
 use crate::cli::values;
 use crate::failure::Failure;
 
@@ -113,21 +114,13 @@ pub fn given(matches: &ArgMatches, command: &Command) -> Result<(Vec<String>, Ve
         }
         told.extend(instead(id, name));
     }
-    let value_of = |id: &str| {
-        let raw = matches.try_get_raw(id).ok().flatten().filter(|_| is_given(id))?;
-        Some(raw.map(|value| value.to_string_lossy().into_owned()).collect::<Vec<String>>().join(","))
-    };
+    let value_of = |id: &str| catalog::text(matches, id).filter(|_| is_given(id));
     for now in ["floors", "persistence", "metrics_push_url"] {
         let flag = arg(now).and_then(Arg::get_long);
         let value = flag.and_then(|_| joined(now, value_of));
         flags.extend(flag.zip(value).map(|(flag, value)| format!("--{flag}={value}")));
     }
     Ok((flags, told))
-}
-
-/// Where the value of an argument comes from; `None` where the command has no such argument.
-fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
-    matches.try_contains_id(id).ok().and_then(|_| matches.value_source(id))
 }
 
 /// The variable of an argument, or its flag if it was typed.

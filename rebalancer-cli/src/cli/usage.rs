@@ -6,12 +6,14 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches};
 use rebalancer_core::UnknownStrategy;
 
 use crate::cli::args::{self, Cli, OutputFormat, RunArgs};
+use crate::cli::catalog;
 use crate::cli::earlier;
 use crate::cli::help;
 use crate::cli::secrets;
@@ -174,12 +176,28 @@ fn with_quiet_variable(arg: Arg) -> Arg {
 
 /// The source of the argument `id`, in words.
 pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
-    match matches.value_source(id) {
+    match catalog::source(matches, id) {
         Some(ValueSource::CommandLine) => "flag",
         Some(ValueSource::EnvVariable) => "environment",
         Some(_) => "default",
         None => "unset",
     }
+}
+
+/// The same arguments with what these flags change. Defaults and the environment change nothing.
+///
+/// # Errors
+/// A flag that is not known, or a value that is not understood.
+pub fn changed<T: Args + Clone>(
+    args: &T,
+    flags: impl Iterator<Item = String>,
+) -> Result<T, Box<clap::Error>> {
+    let command = T::augment_args(Command::new("pod-rebalancer").no_binary_name(true));
+    let command = command.mut_args(|arg| arg.env(None).default_value(Resettable::Reset));
+    let matches = command.try_get_matches_from(flags)?;
+    let mut changed = args.clone();
+    changed.update_from_arg_matches(&matches)?;
+    Ok(changed)
 }
 
 /// Prints a parse error in the program's own words, and chooses the exit code.

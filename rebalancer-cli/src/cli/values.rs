@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use rebalancer_core::guard::{OutlierTrigger, Persistence};
-use rebalancer_core::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
+use rebalancer_core::{DEFAULT_FLOORS, Metric, PerMetric};
 use rebalancer_io::metrics::AlertPattern;
 
 /// A duration that may be zero: `30s`, `1m30s`, `1h`, `0s`.
@@ -175,8 +175,8 @@ pub fn size(text: &str) -> Result<u64, String> {
 
 /// Weights of the score, such as `cpu=0.4,lag=0.3`; metrics that are not named get weight 0.
 pub fn weights(text: &str) -> Result<PerMetric<f64>, String> {
-    let shape = format!("write weights such as {}", show_weights(&DEFAULT_WEIGHTS));
-    let weights = per_metric(text, ("weight", &shape), PerMetric::default(), number)?;
+    let shape = "write weights such as cpu=0.4,lag=0.3,rate=0.2,memory=0.1";
+    let weights = per_metric(text, ("weight", shape), PerMetric::default(), number)?;
     let sum: f64 = weights.iter().map(|(_, weight)| *weight).sum();
     if !sum.is_finite() {
         return Err(format!("the sum of the weights is not finite; {shape}"));
@@ -253,30 +253,14 @@ pub fn persistence(text: &str) -> Result<Guarded<Persistence>, String> {
     Ok(Some(Persistence { factor, percent, ..Persistence::over(window) }))
 }
 
-/// The weights in the form that [`weights`] parses.
-pub fn show_weights(weights: &PerMetric<f64>) -> String {
-    let mut by_weight = Metric::ALL;
-    by_weight.sort_by(|a, b| DEFAULT_WEIGHTS[*b].total_cmp(&DEFAULT_WEIGHTS[*a]));
-    by_weight.map(|metric| format!("{metric}={}", weights[metric])).join(",")
-}
-
-/// A `name: value` header or `name=value` parameter.
-pub fn pair(text: &str, separator: char) -> Result<(String, String), String> {
-    match text.split_once(separator) {
-        Some((name, value)) if !name.trim().is_empty() => {
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        }
-        // The text may contain a credential, so it is not repeated.
-        _ => Err(format!("expected name{separator}value")),
-    }
-}
-
 fn is_off(text: &str) -> bool {
     text.eq_ignore_ascii_case("off")
 }
 
 #[cfg(test)]
 mod tests {
+    use rebalancer_core::DEFAULT_WEIGHTS;
+
     use super::*;
 
     #[test]
@@ -342,7 +326,7 @@ mod tests {
 
     #[test]
     fn weights_name_each_metric_at_most_once() {
-        assert_eq!(weights(&show_weights(&DEFAULT_WEIGHTS)), Ok(DEFAULT_WEIGHTS));
+        assert_eq!(weights("cpu=0.4,lag=0.3,rate=0.2,memory=0.1"), Ok(DEFAULT_WEIGHTS));
         assert_eq!(weights("cpu=1").map(|weights| weights.lag), Ok(0.0));
         for bad in ["cpu", "cpu=1,cpu=2", "disk=1", "cpu=0", "cpu=-1", "cpu=1e308,lag=1e308", ""] {
             assert!(weights(bad).is_err(), "{bad}");

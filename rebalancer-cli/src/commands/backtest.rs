@@ -78,13 +78,14 @@ fn over_history(
     }
     progress.finish_and_clear();
     let asked = html::of_queries(&queries);
-    let report = BacktestReport::new(settings, variants, described, Some(args.every), decided);
+    let mut report = BacktestReport::new(settings, variants, described, Some(args.every), decided);
     let unaged = Metric::ALL.into_iter().filter(|metric| queries.is_own(*metric)).map(|metric| {
         format!(
             "the age of the samples behind the own query of {metric}: MAX_SAMPLE_AGE is not held against it"
         )
     });
-    Ok((report.lacking(past.not_had().into_iter().chain(unaged).collect()), asked))
+    report.not_had = past.not_had().into_iter().chain(unaged).collect();
+    Ok((report, asked))
 }
 
 /// A progress bar on standard error, only on a terminal.

@@ -52,7 +52,7 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     };
     tracing::info!(
         event = "run.started",
-        dry_run = args.action.dry_run.name(),
+        dry_run = args.action.dry_run.into_str(),
         k8s.namespace.name = live.cluster.namespace(),
         selector = live.selector.as_str(),
         "run started"
@@ -60,23 +60,20 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     let saved = saved.as_ref();
     let means = Means { consent, decision: &decision, live: &live, watch: &watch, saved, owner: None };
     let done = rebalance(args, matches, &means, &mut page).map_err(|failure| watch.explained(failure));
-    let ended = live.notes.end(live.asked(args.action.dry_run.name()), done.as_ref());
+    let ended = live.notes.end(live.asked(args.action.dry_run.into_str()), done.as_ref());
     if watch.is_stopped() && done.as_ref().map_or(true, |report| report.outcome == Outcome::Failed) {
         let by = if watch.is_over() { "its time limit" } else { "a signal" };
         tracing::warn!(event = "run.stopped", "stopped by {by} before the next eviction");
     }
     ended.log(logging::is_json(&args.live.output), false);
-    let written = done.as_ref().map(|report| write(report, consent, &args.live.output));
-    let page_written = done.as_ref().map_or(Ok(()), |report| page.write(report));
+    let write = |report| (write(report, consent, &args.live.output), page.write(report));
+    let (written, page_written) = done.as_ref().map_or((Ok(()), Ok(())), write);
     delivery.deliver(&ended);
+    let report = done?;
     let subject = page.subject();
     let about = subject.iter().map(|subject| (&live, &decision, subject));
-    let page_written =
-        page_written.and_then(|()| done.as_ref().map_or(Ok(()), |report| page.complete(report, about)));
-    if let Ok(written) = written {
-        written?;
-    }
-    let report = done?;
+    let page_written = page_written.and_then(|()| page.complete(&report, about));
+    written?;
     page_written?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
@@ -128,7 +125,7 @@ pub fn asked(args: &RunArgs) -> Asked {
     Asked {
         namespace: kubernetes.namespace.clone().unwrap_or_default(),
         target: kubernetes.selector.clone().filter(|_| kubernetes.target.is_none()).unwrap_or_default(),
-        dry_run: args.action.dry_run.name(),
+        dry_run: args.action.dry_run.into_str(),
     }
 }
 
@@ -177,7 +174,7 @@ pub fn rebalance(
     let options = options(args, decision);
     let purpose = Purpose {
         kind: Kind::RunReport,
-        dry_run: args.action.dry_run.name(),
+        dry_run: args.action.dry_run.into_str(),
         rotation: Some(&options),
         detailed: true,
     };

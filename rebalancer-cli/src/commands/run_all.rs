@@ -117,15 +117,6 @@ const MOST_PASTS: usize = 10;
 /// Namespace, kind and name of a workload.
 type Key = (String, String, String);
 
-/// What is known of a workload besides its row.
-#[derive(Default)]
-struct Known {
-    /// The labels of its pods.
-    selector: String,
-    /// By what it is decided; `None` where its annotations are wrong.
-    terms: Option<Rc<Terms>>,
-}
-
 /// A run over all workloads.
 struct All<'a> {
     args: &'a RunArgs,
@@ -134,7 +125,7 @@ struct All<'a> {
     page: Page,
     watch: Watch,
     live: Live,
-    changeable: Changeable,
+    changeable: Changeable<'a>,
     /// The terms of workloads without settings of their own.
     terms: Rc<Terms>,
 }
@@ -159,7 +150,7 @@ impl<'a> All<'a> {
         let (consent, page, watch) = begin(args)?;
         let terms = Rc::new(terms(args));
         let live = Live::connect_to_all(&args.live, &terms.decision, matches, &watch.stop)?;
-        let changeable = Changeable::of(matches);
+        let changeable = Changeable::of(args);
         Ok(Self { args, matches, consent, page, watch, live, changeable, terms })
     }
 
@@ -167,7 +158,7 @@ impl<'a> All<'a> {
     fn run(mut self) -> Result<(ScanReport, Vec<Member>, Page, Vec<Looked>), Failure> {
         tracing::info!(
             event = "run.started",
-            dry_run = self.args.action.dry_run.name(),
+            dry_run = self.args.action.dry_run.into_str(),
             k8s.namespace.name = self.args.live.kubernetes.namespace,
             selector = self.live.selector.as_str(),
             "run of all workloads started"
@@ -179,7 +170,7 @@ impl<'a> All<'a> {
         RUN_ALL.clone_into(&mut report.kind);
         report.take(members.iter().map(Member::row).collect());
         report.run = Some(RunAllSummary {
-            dry_run: self.args.action.dry_run.name().to_owned(),
+            dry_run: self.args.action.dry_run.into_str().to_owned(),
             max_rotations: self.args.action.max_rotations,
             rotations,
             not_opted_in,
@@ -197,7 +188,9 @@ impl<'a> All<'a> {
 
     /// Looks at all that opted in; also says how many did not.
     fn look(&self) -> Result<(ScanReport, Vec<Member>, usize), Failure> {
-        let (known, left_out) = (RefCell::new(BTreeMap::<Key, Known>::new()), Cell::new(0));
+        // The labels of the pods of each workload, and by what it is decided: by nothing where its annotations are wrong.
+        let known: RefCell<BTreeMap<Key, (String, Option<Rc<Terms>>)>> = RefCell::default();
+        let left_out = Cell::new(0);
         let choose = |owned: &OwnedWorkload| {
             let selector =
                 owned.selector.as_ref().map_or_else(String::new, |found| found.as_str().to_owned());
@@ -211,7 +204,7 @@ impl<'a> All<'a> {
                 Choice::Refused(_) => None,
             };
             let key = (owned.namespace.clone(), owned.owner.kind.clone(), owned.owner.name.clone());
-            known.borrow_mut().insert(key, Known { selector, terms });
+            known.borrow_mut().insert(key, (selector, terms));
             choice
         };
         let scope = Scope {
@@ -228,7 +221,7 @@ impl<'a> All<'a> {
         let mut known = known.into_inner();
         let member = |row: ScanRow| {
             let key = (row.namespace.clone(), row.kind.clone(), row.name.clone());
-            let Known { selector, terms } = known.remove(&key).unwrap_or_default();
+            let (selector, terms) = known.remove(&key).unwrap_or_default();
             let dry_run = terms.as_ref().unwrap_or(&self.terms).dry_run;
             Member::of(row, selector, dry_run, terms.is_none())
         };
@@ -370,7 +363,7 @@ fn terms(args: &RunArgs) -> Terms {
         decision,
         options: options(args, &decision),
         kind: Kind::RunReport,
-        dry_run: args.action.dry_run.name(),
+        dry_run: args.action.dry_run.into_str(),
         own: None,
     }
 }

@@ -140,7 +140,7 @@ fn read(opened: Option<Reader>, args: &SavedArgs, matches: &ArgMatches) -> Resul
     match (first, hint) {
         (Some(b'['), _) => from_states(path, whole, &args.decision),
         (Some(b'{'), Some(hint)) => Err(Failure::Run(anyhow::anyhow!("{shown} {hint}"))),
-        (Some(b'{' | b'<'), _) => from_recording(path, whole, matches),
+        (Some(b'{' | b'<'), _) => from_recording(path, whole, &args.decision, matches),
         _ => Err(Failure::Run(anyhow::anyhow!(
             "{shown} is neither a recording nor a JSON array of pod states; \
              a folder of API answers is given by the folder's name"
@@ -189,10 +189,15 @@ fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
     Saved::of(&answers, workload, RecordedSettings::default(), &decision, None)
 }
 
-fn from_recording(path: &Path, reader: Reader, matches: &ArgMatches) -> Result<Saved, Failure> {
+fn from_recording(
+    path: &Path,
+    reader: Reader,
+    args: &DecisionArgs,
+    matches: &ArgMatches,
+) -> Result<Saved, Failure> {
     let recording = Recording::read_from(path, reader).map_err(anyhow::Error::new)?;
     let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
-    let decision = DecisionSettings::from(&recorded::taken_up(&settings, matches)?);
+    let decision = DecisionSettings::from(&recorded::taken_up(args, &settings, matches)?);
     Saved::of(&answers, workload, settings, &decision, Some((recording, recorded)))
 }
 

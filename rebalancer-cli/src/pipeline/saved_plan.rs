@@ -173,7 +173,7 @@ impl SavedPlan {
     /// strategy takes the same pods.
     fn changes(&self, report: &Report, workload: &Workload) -> Vec<String> {
         if self.targets.is_empty() {
-            return vec![format!("it evicts nothing, its outcome was {}", self.outcome.name())];
+            return vec![format!("it evicts nothing, its outcome was {}", self.outcome.into_str())];
         }
         let mut changes: Vec<String> = Vec::new();
         if self.strategy != report.strategy {
@@ -181,7 +181,7 @@ impl SavedPlan {
         }
         changes.extend(changes_since(&self.workload, workload).iter().map(ToString::to_string));
         if report.outcome != Outcome::Planned {
-            changes.push(format!("the decision is {} now", report.outcome.name()));
+            changes.push(format!("the decision is {} now", report.outcome.into_str()));
         } else if targets(report, workload) != self.targets {
             let named = |targets: &[SavedTarget]| {
                 let named: Vec<String> =

@@ -80,7 +80,7 @@ pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
     let page = match word("kind").unwrap_or_default().as_str() {
         "Plan" | "RunReport" => {
             let report: Report = read(report)?;
-            let title = format!("{}: {}", report.workload.name(), spaced(report.outcome.name()));
+            let title = format!("{}: {}", report.workload.name(), spaced(report.outcome.into_str()));
             document(&title, &decision(&report, &pasts(extras)?), extras, AskedAt::Once)
         }
         "BacktestReport" => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use terminal_size::{Height, Width};
 
 use crate::cli::args::Color;
 
@@ -25,39 +26,37 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// Standard output.
+    pub fn stdout(color: Color) -> Self {
+        let out = io::stdout();
+        Self::of(&out, terminal_size::terminal_size_of(&out), color)
+    }
+
+    /// Standard error.
+    pub fn stderr(color: Color) -> Self {
+        let err = io::stderr();
+        Self::of(&err, terminal_size::terminal_size_of(&err), color)
+    }
+
     /// The capabilities of `stream`.
-    pub fn of(stream: &impl RawStream, width: Option<usize>, color: Color) -> Self {
+    fn of(stream: &impl RawStream, size: Option<(Width, Height)>, color: Color) -> Self {
         let color = match color {
             Color::Always => true,
             Color::Never => false,
             // Respects NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
             Color::Auto => AutoStream::choice(stream) != ColorChoice::Never,
         };
-        let width = width.filter(|_| stream.is_terminal()).map(|width| width.max(NARROWEST));
+        // A terminal that does not know its size reports 0.
+        let width =
+            size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0 && stream.is_terminal());
+        let width = width.map(|width| width.max(NARROWEST));
         Self { width, color, unicode: shows_unicode(|name| std::env::var_os(name)) }
-    }
-
-    /// Standard output.
-    pub fn stdout(color: Color) -> Self {
-        let out = io::stdout();
-        Self::of(&out, columns(terminal_size::terminal_size_of(&out)), color)
-    }
-
-    /// Standard error.
-    pub fn stderr(color: Color) -> Self {
-        let err = io::stderr();
-        Self::of(&err, columns(terminal_size::terminal_size_of(&err)), color)
     }
 
     /// The text in characters that can be shown.
     pub fn letters(self, text: String) -> String {
         if self.unicode || text.is_ascii() { text } else { text.chars().map(ascii).collect() }
     }
-}
-
-/// A terminal that does not know its size reports 0.
-fn columns(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
-    size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }
 
 /// Only a locale with another character set rules out Unicode. Containers set no locale, and their logs are

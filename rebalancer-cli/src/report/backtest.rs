@@ -123,7 +123,7 @@ impl Decision {
             cpu_cv: cv(Metric::Cpu),
             lag_cv: cv(Metric::Lag),
             targets: report.targets.iter().map(|target| target.pod.clone()).collect(),
-            cause: report.diagnosis.cause.code.name().to_owned(),
+            cause: report.diagnosis.cause.code.into_str().to_owned(),
             held_by: held.map(|guard| guard.name.clone()).collect(),
         }
     }
@@ -165,18 +165,10 @@ impl BacktestReport {
             decisions,
         }
     }
-}
 
-impl BacktestReport {
     /// The sums at the thresholds that are set, else at the first ones.
     pub fn shown(&self) -> Option<&Sums> {
         self.thresholds.iter().find(|sums| sums.current).or_else(|| self.thresholds.first())
-    }
-
-    /// The same report, which names what could not be had.
-    #[must_use]
-    pub fn lacking(self, not_had: Vec<String>) -> Self {
-        Self { not_had, ..self }
     }
 }
 
@@ -188,7 +180,7 @@ impl Sums {
 
     /// How many moments came to an outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.outcomes.get(outcome.name()).copied().unwrap_or_default()
+        self.outcomes.get(outcome.into_str()).copied().unwrap_or_default()
     }
 
     /// From the fewest to the most rotations that would have begun, such as `1 to 16`.
@@ -210,7 +202,7 @@ impl Sums {
         let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
         let mut held_by: BTreeMap<String, usize> = BTreeMap::new();
         for decision in &known {
-            *outcomes.entry(decision.outcome.name().to_owned()).or_default() += 1;
+            *outcomes.entry(decision.outcome.into_str().to_owned()).or_default() += 1;
             for guard in &decision.held_by {
                 *held_by.entry(guard.clone()).or_default() += 1;
             }

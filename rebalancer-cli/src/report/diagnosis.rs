@@ -147,7 +147,7 @@ pub struct Cause {
     VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum CauseCode {
     SickPod,
     StalledPod,
@@ -166,13 +166,6 @@ pub enum CauseCode {
     UnevenDeal,
     #[default]
     Unknown,
-}
-
-impl CauseCode {
-    /// The word.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 impl DiagnosisReport {

@@ -85,7 +85,7 @@ pub struct ReplacementReport {
 /// Who changed the pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum By {
     /// This program.
     ThisProgram,
@@ -103,19 +103,12 @@ pub enum By {
     Unknown,
 }
 
-impl By {
-    /// Its word in reports.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// Whether a change made the load more even, the best first.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Helped {
     /// A spread fell, and none rose.
     Yes,
@@ -132,11 +125,6 @@ pub enum Helped {
 }
 
 impl Helped {
-    /// Its word in reports.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
     /// What became of the load, by what became of its spreads.
     fn of(trends: &[Trend]) -> Self {
         let has = |trend: Trend| trends.contains(&trend);
@@ -266,28 +254,22 @@ impl ReplacementReport {
     pub fn who(&self) -> String {
         match self.by {
             By::Unknown => format!("Who did it is not known: {}.", self.by_evidence),
-            by => format!("By {}: {}.", spaced(by.name()), self.by_evidence),
+            by => format!("By {}: {}.", spaced(by.into_str()), self.by_evidence),
         }
     }
 
     /// What happened to the pods, in a few words.
     pub fn pods_words(&self) -> String {
         let (gone, came) = (self.gone.len(), self.came.len());
-        let mut parts: Vec<String> = Vec::new();
         let replaced = gone.min(came);
-        if replaced > 0 {
-            parts.push(format!("{replaced} replaced"));
-        }
-        if came > replaced {
-            parts.push(format!("{} more", came - replaced));
-        }
-        if gone > replaced {
-            parts.push(format!("{} fewer", gone - replaced));
-        }
-        if !self.restarted.is_empty() {
-            parts.push(format!("{} restarted", self.restarted.len()));
-        }
-        parts.join(", ")
+        let parts = [
+            (replaced, "replaced"),
+            (came - replaced, "more"),
+            (gone - replaced, "fewer"),
+            (self.restarted.len(), "restarted"),
+        ];
+        let told = parts.into_iter().filter(|(pods, _)| *pods > 0);
+        told.map(|(pods, word)| format!("{pods} {word}")).collect::<Vec<String>>().join(", ")
     }
 }
 

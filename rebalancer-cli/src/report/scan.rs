@@ -61,7 +61,7 @@ pub struct RunAllSummary {
 }
 
 /// One workload.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ScanRow {
     /// Its namespace.
     pub namespace: String,
@@ -116,24 +116,8 @@ pub enum Severity {
 impl ScanRow {
     /// The row of a workload without a verdict: of a decision that failed for this reason.
     pub fn undecided(namespace: &str, kind: &str, name: &str, pods: usize, reason: String) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            pods,
-            outcome: None,
-            should_rebalance: false,
-            cpu_cv: None,
-            lag_cv: None,
-            over: None,
-            cause: CauseCode::Unknown,
-            evidence: String::new(),
-            remedy: Remedy::None,
-            best_cv: None,
-            targets: Vec::new(),
-            reason,
-            report: None,
-        }
+        let [namespace, kind, name] = [namespace, kind, name].map(str::to_owned);
+        Self { namespace, kind, name, pods, reason, ..Self::default() }
     }
 
     /// The row of a decided workload.

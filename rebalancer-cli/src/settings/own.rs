@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
-use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, Args as _, Command};
 use rebalancer_core::PAUSED;
 
 use crate::cli::args::{DryRun, RunArgs};
@@ -57,31 +56,22 @@ pub fn has_opted_in(annotations: &BTreeMap<String, String>) -> Result<bool, Stri
     parsed.map_err(|_| format!("its annotation {ENABLED} is {text:?}: expected \"true\" or \"false\""))
 }
 
-/// The arguments of a run, ready to be changed by annotations.
-pub struct Changeable {
-    command: Command,
-    given: Vec<Given>,
+/// The arguments of a run of all, ready to be changed by annotations.
+pub struct Changeable<'a> {
+    args: &'a RunArgs,
+    definition: Command,
 }
 
-/// An argument as it was given for all workloads.
-struct Given {
-    id: String,
-    flag: String,
-    /// The variable as an annotation spells it, such as `min-pods-required`.
-    spelled: String,
-    /// The values that are no default.
-    values: Vec<String>,
-}
+/// A setting that an annotation changes, the name of the annotation, and its value.
+type Change<'c> = (&'c Arg, &'c str, &'c str);
 
-impl Changeable {
-    /// The arguments of `run`, as they were given for all workloads.
-    pub fn of(matches: &ArgMatches) -> Self {
-        let command = RunArgs::augment_args(Command::new("run")).mut_args(|arg| arg.env(None));
-        let given = RunArgs::augment_args(Command::new("run"))
-            .get_arguments()
-            .filter_map(|arg| Given::of(arg, matches))
-            .collect();
-        Self { command, given }
+impl<'a> Changeable<'a> {
+    /// The arguments as they were given for all workloads.
+    pub fn of(args: &'a RunArgs) -> Self {
+        let mut definition = RunArgs::augment_args(Command::new("run"));
+        // Messages can only show arguments after the command is built.
+        definition.build();
+        Self { args, definition }
     }
 
     /// The arguments for a workload with these annotations; `None` where they change nothing.
@@ -93,33 +83,26 @@ impl Changeable {
         if changes.is_empty() {
             return Ok(None);
         }
-        let flags = self.given.iter().flat_map(|given| match changes.get(given.id.as_str()) {
-            Some((_, value)) => vec![format!("--{}={value}", given.flag)],
-            None => given.values.iter().map(|value| format!("--{}={value}", given.flag)).collect(),
-        });
-        // Defaults that depend on it are those of the run.
-        let typed = ["run", "--all"].map(str::to_owned).into_iter().chain(flags);
-        let refused = |error: &clap::Error| self.refusal(error, &changes);
-        let matches = self.command.clone().try_get_matches_from(typed).map_err(|error| refused(&error))?;
-        let args = RunArgs::from_arg_matches(&matches).map_err(|error| refused(&error))?;
-        Ok(Some(args))
+        let flag = |(arg, _, value): &Change<'_>| Some(format!("--{}={value}", arg.get_long()?));
+        let changed = usage::changed(self.args, changes.iter().filter_map(flag));
+        changed.map(Some).map_err(|error| self.refusal(&error, &changes))
     }
 
-    /// The annotations that are settings, with their names and values, by the ids of their arguments. An empty one counts
-    /// as unset.
-    fn changes<'a>(
-        &'a self,
-        annotations: &'a BTreeMap<String, String>,
-    ) -> Result<BTreeMap<&'a str, (&'a str, &'a str)>, String> {
-        let mut changes: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+    /// The settings that the annotations change. An empty one counts as unset.
+    fn changes<'c>(&'c self, annotations: &'c BTreeMap<String, String>) -> Result<Vec<Change<'c>>, String> {
+        let mut changes: Vec<Change<'_>> = Vec::new();
         for (name, value) in annotations {
             let Some(setting) = name.strip_prefix(PREFIX) else { continue };
             if name == ENABLED || name == PAUSED {
                 continue;
             }
-            let is_meant = |given: &&Given| given.flag == setting || given.spelled == setting;
-            let given = self.given.iter().find(is_meant).filter(|given| is_of_a_workload(&given.id));
-            let Some(given) = given else {
+            let is_meant = |arg: &&Arg| {
+                let variable =
+                    arg.get_env().map(|name| name.to_string_lossy().to_lowercase().replace('_', "-"));
+                arg.get_long() == Some(setting) || variable.as_deref() == Some(setting)
+            };
+            let is_own = |arg: &&Arg| is_of_a_workload(arg.get_id().as_str());
+            let Some(arg) = self.definition.get_arguments().find(is_meant).filter(is_own) else {
                 let spelled = |id: &str| format!("{PREFIX}{}", id.replace('_', "-"));
                 let id = setting.replace('_', "-");
                 let now = earlier::now(&id).filter(|now| is_of_a_workload(now));
@@ -130,43 +113,21 @@ impl Changeable {
             if value.is_empty() {
                 continue;
             }
-            if let Some((other, _)) = changes.insert(&given.id, (name, value)) {
+            if let Some((_, other, _)) = changes.iter().find(|(known, ..)| known.get_id() == arg.get_id()) {
                 return Err(format!("its annotations {other} and {name} are the same setting"));
             }
+            changes.push((arg, name, value));
         }
         Ok(changes)
     }
 
     /// Which annotation is not understood, and what is expected.
-    fn refusal(&self, error: &clap::Error, changes: &BTreeMap<&str, (&str, &str)>) -> String {
-        let mut command = self.command.clone();
-        // Messages can only show arguments after the command is built.
-        command.build();
-        let told = usage::wrong_argument(error, &command).and_then(|arg| {
-            let (name, value) = changes.get(arg.get_id().as_str())?;
+    fn refusal(&self, error: &clap::Error, changes: &[Change<'_>]) -> String {
+        let told = usage::wrong_argument(error, &self.definition).and_then(|arg| {
+            let (_, name, value) = changes.iter().find(|(changed, ..)| changed.get_id() == arg.get_id())?;
             Some(format!("its annotation {name} is {value:?}: {}", usage::expected(error, arg)))
         });
         told.unwrap_or_else(|| format!("its annotations cannot be used: {}", error.kind()))
-    }
-}
-
-impl Given {
-    fn of(arg: &Arg, matches: &ArgMatches) -> Option<Self> {
-        let flag = arg.get_long()?;
-        // A switch is about the whole run.
-        if !arg.get_action().takes_values() {
-            return None;
-        }
-        let id = arg.get_id().to_string();
-        let is_given = !matches!(matches.value_source(&id), None | Some(ValueSource::DefaultValue));
-        let raw = matches.get_raw(&id).filter(|_| is_given).into_iter().flatten();
-        let variable = arg.get_env().map(|name| name.to_string_lossy().to_lowercase().replace('_', "-"));
-        Some(Self {
-            flag: flag.to_owned(),
-            spelled: variable.unwrap_or_default(),
-            values: raw.map(|value| value.to_string_lossy().into_owned()).collect(),
-            id,
-        })
     }
 }
 
@@ -187,6 +148,7 @@ pub const fn stricter(one: DryRun, other: DryRun) -> DryRun {
 mod tests {
     use std::time::Duration;
 
+    use clap::FromArgMatches as _;
     use rebalancer_io::kafka::least_run;
 
     use super::*;
@@ -205,11 +167,10 @@ mod tests {
         let run_timeout = |typed: &[&str]| {
             let matches = RunArgs::augment_args(Command::new("run")).mut_args(|arg| arg.env(None));
             let matches = matches.try_get_matches_from(typed).expect("arguments of run");
-            let of_all =
-                RunArgs::from_arg_matches(&matches).expect("arguments of run").live.kubernetes.run_timeout;
+            let args = RunArgs::from_arg_matches(&matches).expect("arguments of run");
             let own = BTreeMap::from([(format!("{PREFIX}min-pods"), "5".to_owned())]);
-            let own = Changeable::of(&matches).with(&own).expect("a setting").expect("a change");
-            (of_all, own.live)
+            let own = Changeable::of(&args).with(&own).expect("a setting").expect("a change");
+            (args.live.kubernetes.run_timeout, own.live)
         };
         let (of_one, _) = run_timeout(&["run"]);
         let (of_all, own) = run_timeout(&["run", "--all"]);

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgMatches, Args as _, Command};
 use rebalancer_core::{Strategy, UnknownStrategy};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::args::DecisionArgs;
-use crate::cli::catalog::settings;
-use crate::cli::earlier;
+use crate::cli::catalog::{self, settings};
+use crate::cli::{earlier, usage};
 use crate::failure::Failure;
 use crate::format::text::plain;
 
@@ -33,26 +33,23 @@ pub struct RecordedSettings {
 
 /// Flags of the decision with their values as text.
 pub fn decision_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
-    let flags = decision_settings().into_iter().filter_map(|(id, flag)| {
-        let raw = matches.try_get_raw(&id).ok().flatten()?;
-        let text: Vec<String> = raw.map(|value| value.to_string_lossy().into_owned()).collect();
-        Some((flag, text.join(",")))
-    });
-    flags.collect()
+    let flags = decision_settings().into_iter();
+    flags.filter_map(|(id, flag)| Some((flag, catalog::text(matches, &id)?))).collect()
 }
 
 /// The arguments of the decision of this call, with recorded values for those not given.
 ///
 /// # Errors
 /// A recorded value that is not understood.
-pub fn taken_up(recorded: &RecordedSettings, matches: &ArgMatches) -> Result<DecisionArgs, Failure> {
-    let mut values = decision_flags(matches);
-    values.extend(flags_to_take_up(recorded, matches));
-    let flags = values.iter().map(|(flag, value)| format!("{flag}={value}"));
-    let command = DecisionArgs::augment_args(Command::new("replay").no_binary_name(true));
-    let parsed = command.mut_args(|arg| arg.env(None)).try_get_matches_from(flags);
-    let parsed = parsed.and_then(|matches| DecisionArgs::from_arg_matches(&matches));
-    parsed.map_err(|error| Failure::usage(format!("the recorded settings cannot be used: {error}")))
+pub fn taken_up(
+    args: &DecisionArgs,
+    recorded: &RecordedSettings,
+    matches: &ArgMatches,
+) -> Result<DecisionArgs, Failure> {
+    let flags =
+        flags_to_take_up(recorded, matches).into_iter().map(|(flag, value)| format!("{flag}={value}"));
+    let changed = usage::changed(args, flags);
+    changed.map_err(|error| Failure::usage(format!("the recorded settings cannot be used: {error}")))
 }
 
 /// What a recording sets and this version does not know, in words; `None` if it knows all.

@@ -17,7 +17,6 @@ use rebalancer_io::webhook::Webhook;
 
 use crate::cli::args::{self, KubernetesArgs, PrometheusArgs, PushArgs, WebhookArgs};
 use crate::cli::secrets;
-use crate::cli::values;
 use crate::failure::Failure;
 
 /// Where the metrics server is, as far as the settings tell.
@@ -69,13 +68,13 @@ pub fn unnamed_endpoint() -> Endpoint {
 /// A setting that is missing, contradicts another or cannot be read.
 pub fn prometheus(args: &PrometheusArgs, endpoint: Endpoint) -> Result<PrometheusConfig, Failure> {
     let mut config = PrometheusConfig::new(endpoint);
-    let credentials = Credentials {
-        of: "PROMETHEUS",
-        bearer: (secrets::BEARER_TOKEN, args.prometheus_bearer_token_file.as_ref()),
-        username: args.prometheus_username.as_ref(),
-        password: (secrets::PASSWORD, args.prometheus_password_file.as_ref()),
-    };
-    config.auth = match (credentials.auth()?, args.prometheus_auth) {
+    let signed_in = auth(
+        "PROMETHEUS",
+        (secrets::BEARER_TOKEN, args.prometheus_bearer_token_file.as_ref()),
+        args.prometheus_username.clone(),
+        (secrets::PASSWORD, args.prometheus_password_file.as_ref()),
+    )?;
+    config.auth = match (signed_in, args.prometheus_auth) {
         (auth, args::Cloud::None) => auth,
         (Auth::None, cloud) => Auth::Identity(identity(cloud, args, &config.endpoint)?),
         _ => {
@@ -140,14 +139,13 @@ pub fn receivers(args: &PushArgs) -> Vec<Result<Receiver, Failure>> {
 /// # Errors
 /// Settings that contradict each other.
 pub fn push(args: &PushArgs) -> Result<PushConfig, Failure> {
-    let credentials = Credentials {
-        of: "METRICS",
-        bearer: (secrets::METRICS_BEARER_TOKEN, args.metrics_bearer_token_file.as_ref()),
-        username: args.metrics_username.as_ref(),
-        password: (secrets::METRICS_PASSWORD, args.metrics_password_file.as_ref()),
-    };
     Ok(PushConfig {
-        auth: credentials.auth()?,
+        auth: auth(
+            "METRICS",
+            (secrets::METRICS_BEARER_TOKEN, args.metrics_bearer_token_file.as_ref()),
+            args.metrics_username.clone(),
+            (secrets::METRICS_PASSWORD, args.metrics_password_file.as_ref()),
+        )?,
         ca_file: args.metrics_ca_file.clone().map(|path| ("METRICS_CA_FILE", path)),
         timeout: args.metrics_timeout,
     })
@@ -164,46 +162,41 @@ pub fn webhook(args: &WebhookArgs) -> Result<Option<Webhook>, Failure> {
     webhook.map(Some).map_err(|error| Failure::Usage(error.into()))
 }
 
-/// The configured credentials for one server.
-struct Credentials<'a> {
-    /// The prefix of the setting names.
-    of: &'static str,
-    bearer: (secrets::Secret, Option<&'a PathBuf>),
-    username: Option<&'a String>,
-    password: (secrets::Secret, Option<&'a PathBuf>),
+/// How to sign in to one server. The names of its settings begin with `of`.
+fn auth(
+    of: &str,
+    bearer: Secret<'_>,
+    username: Option<String>,
+    password: Secret<'_>,
+) -> Result<Auth, Failure> {
+    let bearer = one_of(bearer, &format!("{of}_BEARER_TOKEN_FILE"))?;
+    let password = one_of(password, &format!("{of}_PASSWORD_FILE"))?;
+    let wrong = match (bearer, username, password) {
+        (None, None, None) => return Ok(Auth::None),
+        (Some(token), None, None) => return Ok(Auth::Bearer(token)),
+        (None, Some(username), Some(password)) => return Ok(Auth::Basic { username, password }),
+        (None, Some(_), None) => {
+            format!("{of}_USERNAME is set without a password: set {of}_PASSWORD_FILE or {of}_PASSWORD")
+        }
+        (None, None, Some(_)) => {
+            format!("{of}_PASSWORD or {of}_PASSWORD_FILE is set without a user: set {of}_USERNAME")
+        }
+        (Some(_), _, _) => format!(
+            "both a bearer token and basic authentication are set: unset {of}_BEARER_TOKEN(_FILE), \
+             or {of}_USERNAME and {of}_PASSWORD(_FILE)"
+        ),
+    };
+    Err(Failure::usage(wrong))
 }
 
-impl Credentials<'_> {
-    fn auth(&self) -> Result<Auth, Failure> {
-        let of = self.of;
-        let bearer = one_of(self.bearer, &format!("{of}_BEARER_TOKEN_FILE"))?;
-        let password = one_of(self.password, &format!("{of}_PASSWORD_FILE"))?;
-        match (bearer, self.username.cloned(), password) {
-            (None, None, None) => Ok(Auth::None),
-            (Some(token), None, None) => Ok(Auth::Bearer(token)),
-            (None, Some(username), Some(password)) => Ok(Auth::Basic { username, password }),
-            (None, Some(_), None) => Err(Failure::usage(format!(
-                "{of}_USERNAME is set without a password: set {of}_PASSWORD_FILE or {of}_PASSWORD"
-            ))),
-            (None, None, Some(_)) => Err(Failure::usage(format!(
-                "{of}_PASSWORD or {of}_PASSWORD_FILE is set without a user: set {of}_USERNAME"
-            ))),
-            (Some(_), _, _) => Err(Failure::usage(format!(
-                "both a bearer token and basic authentication are set: unset {of}_BEARER_TOKEN(_FILE), \
-                 or {of}_USERNAME and {of}_PASSWORD(_FILE)"
-            ))),
-        }
-    }
-}
+/// A secret of the environment, and the file that may hold it instead.
+type Secret<'a> = (secrets::Secret, Option<&'a PathBuf>);
 
 /// The secret from the environment or from a file.
 ///
 /// # Errors
 /// Both are set.
-pub fn one_of(
-    (secret, file): (secrets::Secret, Option<&PathBuf>),
-    file_variable: &str,
-) -> Result<Option<SecretSource>, Failure> {
+pub fn one_of((secret, file): Secret<'_>, file_variable: &str) -> Result<Option<SecretSource>, Failure> {
     match (secret.value(), file) {
         (None, None) => Ok(None),
         (Some(value), None) => Ok(Some(SecretSource::Value(SecretString::from(value.trim())))),
@@ -221,13 +214,15 @@ fn headers() -> Result<Vec<Header>, Failure> {
 }
 
 fn params(text: Option<&str>) -> Result<Vec<(String, SecretString)>, Failure> {
-    let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    let wrong = |reason| Failure::usage(format!("PROMETHEUS_QUERY_PARAMS: {reason}, joined by '&'"));
-    pairs
-        .map(|text| {
-            values::pair(text, '=').map(|(name, value)| (name, SecretString::from(value))).map_err(wrong)
-        })
-        .collect()
+    // The text may hold a credential, so it is not repeated.
+    let wrong = || Failure::usage("PROMETHEUS_QUERY_PARAMS: expected name=value, joined by '&'");
+    let pair = |text: &str| match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), SecretString::from(value.trim())))
+        }
+        _ => Err(wrong()),
+    };
+    text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
 }
 
 /// How to reach the cluster. The time limit of the run starts here, and `stop` ends all waiting.

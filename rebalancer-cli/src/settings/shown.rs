@@ -11,19 +11,13 @@ use crate::report::config::Row;
 
 /// Every setting, from the arguments of one command.
 pub fn settings(matches: &ArgMatches) -> Vec<Row> {
-    let known = |id: &str| matches.ids().any(|known| known.as_str() == id);
-    let value = |id: &str| -> Option<String> {
-        let raw = matches.try_get_raw(id).ok().flatten()?;
-        Some(raw.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(","))
-    };
     // From the definition: a variable set to nothing is still a setting.
     let command = usage::defined();
     let shown = catalog::settings(&command).into_iter().filter(|setting| setting.get_env().is_some());
     let plain = shown.map(|setting| {
         let id = setting.get_id().as_str();
-        let source = if known(id) { usage::source(matches, id) } else { "unset" };
-        let value = value(id).map(|value| without_secret(id, value));
-        Row { value, source, ..described(setting) }
+        let value = catalog::text(matches, id).map(|value| without_secret(id, value));
+        Row { value, source: usage::source(matches, id), ..described(setting) }
     });
     let secrets = secrets::ALL.into_iter().map(|secret| {
         let set = secret.is_set();

@@ -2,7 +2,7 @@
 
 use rebalancer_core::{Metric, Role};
 
-use super::notes::{Ended, Evictions, Stage};
+use super::notes::{Asked, Ended, Evictions, Stage};
 use crate::report::{Outcome, Report};
 
 impl Ended<'_> {
@@ -13,17 +13,23 @@ impl Ended<'_> {
             self.log_all(&Facts::of(self));
             return;
         }
-        let what = if is_one_of_several { "workload" } else { "run" };
-        tracing::info!(
-            event = format!("{what}.finished"),
-            k8s.namespace.name = is_one_of_several.then_some(&*self.asked.namespace),
-            selector = is_one_of_several.then_some(&*self.asked.target),
-            outcome = self.outcome().name(),
-            dry_run = self.asked.dry_run,
-            evicted = self.evictions().evicted,
-            duration_seconds = (!is_one_of_several).then(|| self.took.as_secs_f64()),
-            "{what} finished"
-        );
+        let (outcome, dry_run, evicted) =
+            (self.outcome().into_str(), self.asked.dry_run, self.evictions().evicted);
+        if is_one_of_several {
+            let Asked { namespace, target, .. } = &self.asked;
+            tracing::info!(
+                event = "workload.finished",
+                k8s.namespace.name = namespace,
+                selector = target,
+                outcome,
+                dry_run,
+                evicted,
+                "workload finished"
+            );
+            return;
+        }
+        let duration_seconds = self.took.as_secs_f64();
+        tracing::info!(event = "run.finished", outcome, dry_run, evicted, duration_seconds, "run finished");
     }
 
     fn log_all(&self, facts: &Facts<'_>) {
@@ -32,7 +38,7 @@ impl Ended<'_> {
             ($level:ident, $facts:ident) => {
                 tracing::$level!(
                     event = "run.finished",
-                    outcome = self.outcome().name(),
+                    outcome = self.outcome().into_str(),
                     reason = $facts.reason,
                     error.type = $facts.error_type,
                     should_rebalance = $facts.report.map(|report| report.should_rebalance),
@@ -54,7 +60,7 @@ impl Ended<'_> {
                     memory_spread = $facts.spread(Metric::Memory),
                     rate_spread = $facts.spread(Metric::Rate),
                     withheld_by = $facts.withheld_by,
-                    cause = $facts.report.map(|report| report.diagnosis.cause.code.name()),
+                    cause = $facts.report.map(|report| report.diagnosis.cause.code.into_str()),
                     remedy = $facts.report.map(|report| report.diagnosis.remedy.name()),
                     evicted = $facts.evictions.evicted,
                     would_evict = $facts.evictions.dry_run,

@@ -45,7 +45,8 @@ fn line(row: &ScanRow) -> String {
     let ScanRow { namespace, kind, name, reason, .. } = row;
     let is_dry = row.report.as_ref().is_some_and(|report| report.is_dry_run());
     let is_dry = if is_dry { ", dry run" } else { "" };
-    let line = format!("*{}* {kind}/{name} in {namespace}{is_dry}: {reason}", spaced(outcome(row).name()));
+    let line =
+        format!("*{}* {kind}/{name} in {namespace}{is_dry}: {reason}", spaced(outcome(row).into_str()));
     escaped(&plain(&line))
 }
 
@@ -85,7 +86,8 @@ fn as_text(ended: &Ended<'_>) -> String {
     let workload = ended.report().map_or_else(|| workload(ended), |report| report.workload.clone());
     let place = workload.namespace.as_ref().map_or_else(String::new, |name| format!(" in {name}"));
     let is_dry = if ended.asked.dry_run == "none" { "" } else { ", dry run" };
-    let mut lines = vec![format!("*{}* {}{place}{is_dry}", spaced(ended.outcome().name()), workload.name())];
+    let mut lines =
+        vec![format!("*{}* {}{place}{is_dry}", spaced(ended.outcome().into_str()), workload.name())];
     match ended.end {
         Ok(report) => lines.extend(told(report)),
         Err(failure) => lines.push(failure.words()),
@@ -100,7 +102,7 @@ fn target(target: &TargetReport) -> String {
 
 fn told(report: &Report) -> Vec<String> {
     let mut lines = vec![report.reason.clone()];
-    let cause = spaced(report.diagnosis.cause.code.name());
+    let cause = spaced(report.diagnosis.cause.code.into_str());
     lines.push(format!("cause: {cause}; remedy: {}", report.diagnosis.remedy_words()));
     match report.rotation.as_ref().filter(|_| !report.is_dry_run()) {
         Some(rotation) => {

@@ -60,7 +60,7 @@ fn durations(ended: &Ended<'_>, text: &mut Exposition) {
         "pod_rebalancer_last_run_stage_duration_seconds",
         "How long each stage of the last run took; 0 for one it did not come to.",
         "stage",
-        Stage::VARIANTS.iter().map(|stage| (stage.name(), spent(*stage))),
+        Stage::VARIANTS.iter().map(|stage| (stage.into_str(), spent(*stage))),
     );
 }
 
@@ -69,8 +69,8 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
         "pod_rebalancer_last_run_outcome",
         "What came of the last run: 1 for its outcome, 0 for the others.",
         "outcome",
-        Outcome::VARIANTS.iter().map(|outcome| outcome.name()),
-        ended.outcome().name(),
+        Outcome::VARIANTS.iter().map(|outcome| outcome.into_str()),
+        ended.outcome().into_str(),
     );
     text.number(
         "pod_rebalancer_last_run_exit_code",
@@ -82,8 +82,8 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
             "pod_rebalancer_last_run_cause",
             "The cause that the last run found: 1 for it, 0 for the others.",
             "cause",
-            CauseCode::VARIANTS.iter().map(|cause| cause.name()),
-            cause.code.name(),
+            CauseCode::VARIANTS.iter().map(|cause| cause.into_str()),
+            cause.code.into_str(),
         );
         text.one_of(
             "pod_rebalancer_last_run_remedy",

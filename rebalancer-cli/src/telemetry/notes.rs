@@ -14,7 +14,7 @@ use crate::report::{Outcome, Report};
 
 /// The timed parts of a run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Stage {
     /// Listing the workload.
     Discover,
@@ -24,13 +24,6 @@ pub enum Stage {
     Decide,
     /// The rotation.
     Evict,
-}
-
-impl Stage {
-    /// The word used in metrics.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// Facts recorded while a command works.

@@ -10,7 +10,7 @@ use super::guards::GuardArgs;
 use crate::cli::values;
 
 /// Thresholds, floors, and what decides beside them.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Decision")]
 pub struct DecisionArgs {
     /// Act when the spread of CPU (standard deviation over mean) is above this ratio

@@ -12,7 +12,7 @@ use rebalancer_io::metrics::AlertPattern;
 use crate::cli::values::{self, Guarded};
 
 /// Limits of the guards; each can be turned off by itself.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Decision")]
 pub struct GuardArgs {
     /// Leave out pods that have run for less than this; off turns it off
@@ -57,7 +57,7 @@ pub struct GuardArgs {
 }
 
 /// What may forbid a rotation beside the loads.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Decision")]
 pub struct VetoArgs {
     /// Do nothing while this query returns a sample or cannot be answered; placeholders as in QUERY_CPU.

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::values;
 
 /// Where Kafka is and how to sign in. The password has no flag: it would be seen in process lists and pod specs.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Kafka")]
 pub struct KafkaArgs {
     /// Brokers to ask about consumer groups directly, such as kafka:9092, separated by commas; METRICS_PRESET=auto then

@@ -14,7 +14,7 @@ use crate::cli::values;
 use crate::cli::words::{Word, one_of};
 
 /// Which pods are meant, and how to reach their cluster.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Workload and cluster")]
 pub struct KubernetesArgs {
     /// The workload: deployment/NAME, statefulset/NAME, rollout/NAME, or the NAME alone; or give a label
@@ -81,7 +81,7 @@ pub enum LocalStorage {
 }
 
 /// How `run` acts.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Eviction")]
 pub struct ActionArgs {
     /// Change nothing: `client` only decides, `server` also asks the cluster whether it would evict
@@ -115,7 +115,7 @@ const METHODS: [Word<Method>; 2] = [("evict", Method::Evict), ("delete", Method:
 
 /// How much of a dry run it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum DryRun {
     /// For real.
     #[value(aliases = ["false", "0", "no", "off"])]
@@ -125,11 +125,4 @@ pub enum DryRun {
     Client,
     /// Ask the API server to try everything and change nothing.
     Server,
-}
-
-impl DryRun {
-    /// The word used in reports.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }

@@ -10,7 +10,7 @@ use super::output::OutputArgs;
 use super::prometheus::{PrometheusArgs, QueryArgs};
 
 /// Settings of both servers, the decision and the output.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct LiveArgs {
     #[command(flatten)]
     pub prometheus: PrometheusArgs,

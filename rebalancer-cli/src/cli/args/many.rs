@@ -6,7 +6,7 @@ use super::live::LiveArgs;
 use super::output::PageArgs;
 
 /// Whether a run is about all workloads that opted in, and where they are.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Workload and cluster")]
 pub struct AllArgs {
     /// Act on every Deployment and StatefulSet with the annotation `pod-rebalancer/enabled: "true"`, instead
@@ -20,7 +20,7 @@ pub struct AllArgs {
 }
 
 /// Arguments of `scan`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(mut_arg("target", |target| target.hide(true)))]
 pub struct ScanArgs {
     #[command(flatten)]

@@ -6,7 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
 /// How the report and the log look.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Format of the report on standard output
@@ -62,7 +62,7 @@ impl OutputArgs {
 }
 
 /// The page beside the report on standard output.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct PageArgs {
     /// Also write the report to FILE.html, a page that loads nothing from the network; `replay` can read that

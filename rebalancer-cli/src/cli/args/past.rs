@@ -12,7 +12,7 @@ use crate::cli::sweep::Sweep;
 use crate::cli::values;
 
 /// Arguments of `backtest`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct BacktestArgs {
     #[command(flatten)]
     pub live: LiveArgs,
@@ -37,7 +37,7 @@ pub struct BacktestArgs {
 }
 
 /// Arguments of `history`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct HistoryArgs {
     #[command(flatten)]
     pub live: LiveArgs,

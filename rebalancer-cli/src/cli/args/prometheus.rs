@@ -15,7 +15,7 @@ use crate::cli::words::{Word, one_of};
 
 /// Where the metrics server is and how to reach it. Secrets have no flags: they would be seen in
 /// process lists and pod specs.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Metrics server")]
 pub struct PrometheusArgs {
     /// Base URL of Prometheus or VictoriaMetrics, such as `http://prometheus:9090`, or its Service as
@@ -100,7 +100,7 @@ pub enum Cloud {
 const METHODS: [Word<Method>; 2] = [("post", Method::Post), ("get", Method::Get)];
 
 /// What is asked of the metrics server.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Queries")]
 pub struct QueryArgs {
     /// Label matchers to add to every selector, such as `cluster="eu-1"` on a server that holds several

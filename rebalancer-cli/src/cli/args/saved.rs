@@ -8,7 +8,7 @@ use super::decision::DecisionArgs;
 use super::output::OutputArgs;
 
 /// What was saved, and what it is to be decided by.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct SavedArgs {
     /// A recording; a page that holds one; a folder with cpu.json, memory.json, lag.json, rate.json and
     /// optionally pods.json as `curl` saves them; or a JSON array of pod states. `-` replays what standard input
@@ -23,7 +23,7 @@ pub struct SavedArgs {
 }
 
 /// Arguments of `report`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
     #[command(flatten)]
     pub saved: SavedArgs,

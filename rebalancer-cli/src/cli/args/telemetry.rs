@@ -12,7 +12,7 @@ use crate::report::Outcome;
 
 /// Where the metrics of a run are pushed. Only `run` pushes: what a plan on a laptop found is not
 /// what became of the workload.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Metrics of the run")]
 pub struct PushArgs {
     /// Push the metrics of the run to this Pushgateway, or to VictoriaMetrics by an address that ends in
@@ -37,7 +37,7 @@ pub struct PushArgs {
 }
 
 /// Where the metrics of a decision are written.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Metrics of the run")]
 pub struct TextfileArgs {
     /// Write the metrics of the run to FILE, for the textfile collector of node_exporter (.prom)
@@ -46,7 +46,7 @@ pub struct TextfileArgs {
 }
 
 /// Who is told of a run. The address is a secret, so it has no flag.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Webhook")]
 pub struct WebhookArgs {
     /// File with the address of the webhook, instead of WEBHOOK_URL
@@ -90,7 +90,7 @@ pub enum WebhookFormat {
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {
-    let names = || Outcome::VARIANTS.iter().map(|outcome| outcome.name());
+    let names = || Outcome::VARIANTS.iter().map(|outcome| outcome.into_str());
     let place = names().position(|name| name.eq_ignore_ascii_case(text.trim()));
     place.map(|place| Outcome::VARIANTS[place]).ok_or_else(|| {
         format!("expected outcomes joined by commas, of {}", names().collect::<Vec<&str>>().join(", "))

@@ -17,9 +17,8 @@ pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category 
     let mut category = Category::new("configuration", None);
     let command = usage::defined();
     let settings = catalog::settings(&command);
-    let known = |id: &str| matches.ids().any(|known| known.as_str() == id);
     let count = |source: ValueSource| {
-        let from = |id: &str| known(id) && matches.value_source(id) == Some(source);
+        let from = |id: &str| catalog::source(matches, id) == Some(source);
         settings
             .iter()
             .filter(|setting| setting.get_env().is_some() && from(setting.get_id().as_str()))

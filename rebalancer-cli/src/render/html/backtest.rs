@@ -105,7 +105,7 @@ fn row(sums: &Sums, several: bool) -> Markup {
 fn table(report: &BacktestReport) -> Markup {
     let Some(sums) = report.shown() else { return html! {} };
     let decisions: Vec<&Decision> = report.decisions.iter().filter(|decision| sums.is_of(decision)).collect();
-    let mut all: Vec<Episode<'_>> = episodes(&decisions).filter_map(Episode::of).collect();
+    let mut all: Vec<&[&Decision]> = episodes(&decisions).collect();
     all.reverse();
     let left_out = all.len().saturating_sub(MOST);
     all.truncate(MOST);
@@ -143,54 +143,42 @@ const COLUMNS: [(&str, bool); 8] = [
 ];
 
 /// `prefix` is what all names of pods begin with.
-fn rows(name: &str, episodes: &[Episode<'_>], prefix: &str) -> Markup {
-    let rows = html! { @for episode in episodes { (episode.row(prefix)) } };
+fn rows(name: &str, episodes: &[&[&Decision]], prefix: &str) -> Markup {
+    let rows = html! { @for all in episodes { (episode(all, prefix)) } };
     text::table("numbers episodes", name, &COLUMNS, &rows)
 }
 
 /// A row of moments over a threshold.
-struct Episode<'a> {
-    first: &'a Decision,
-    last: &'a Decision,
-    all: &'a [&'a Decision],
+fn episode(all: &[&Decision], prefix: &str) -> Markup {
+    let (Some(first), Some(last)) = (all.first(), all.last()) else { return html! {} };
+    let highest = |spread: fn(&Decision) -> Option<f64>, limit: f64| {
+        let highest = all.iter().filter_map(|decision| spread(decision)).max_by(f64::total_cmp);
+        highest.map_or_else(String::new, |cv| format!("{} of {limit}", ratio(cv)))
+    };
+    let to_rotate = all.iter().find(|decision| !decision.targets.is_empty());
+    html! {
+        tr {
+            th scope="row" { time datetime=(first.time) { (minute(&first.time)) } }
+            td data-n="Lasted" { (lasted(first, last, all.len())) }
+            td data-n="CPU, highest" { (highest(|decision| decision.cpu_cv, first.cpu_threshold)) }
+            td data-n="Lag, highest" { (highest(|decision| decision.lag_cv, first.lag_threshold)) }
+            td.words data-n="Outcomes" { (most_first(all.iter().map(|decision| decision.outcome.into_str()))) }
+            td.words data-n="Cause" { (most_first(all.iter().map(|decision| decision.cause.as_str()))) }
+            td.words data-n="To rotate first" { @if let Some(decision) = to_rotate { (decision.targets.iter().map(|pod| Naming::Short.of(pod, prefix)).collect::<Vec<String>>().join(", ")) } }
+            td.words data-n="Held by" { (most_first(all.iter().flat_map(|decision| decision.held_by.iter().map(String::as_str)))) }
+        }
+    }
 }
 
-impl<'a> Episode<'a> {
-    fn of(all: &'a [&'a Decision]) -> Option<Self> {
-        Some(Self { first: *all.first()?, last: *all.last()?, all })
-    }
-
-    fn row(&self, prefix: &str) -> Markup {
-        let highest = |spread: fn(&Decision) -> Option<f64>, limit: f64| {
-            let highest = self.all.iter().filter_map(|decision| spread(decision)).max_by(f64::total_cmp);
-            highest.map_or_else(String::new, |cv| format!("{} of {limit}", ratio(cv)))
-        };
-        let first = self.first;
-        let to_rotate = self.all.iter().find(|decision| !decision.targets.is_empty());
-        html! {
-            tr {
-                th scope="row" { time datetime=(first.time) { (minute(&first.time)) } }
-                td data-n="Lasted" { (self.lasted()) }
-                td data-n="CPU, highest" { (highest(|decision| decision.cpu_cv, first.cpu_threshold)) }
-                td data-n="Lag, highest" { (highest(|decision| decision.lag_cv, first.lag_threshold)) }
-                td.words data-n="Outcomes" { (most_first(self.all.iter().map(|decision| decision.outcome.name()))) }
-                td.words data-n="Cause" { (most_first(self.all.iter().map(|decision| decision.cause.as_str()))) }
-                td.words data-n="To rotate first" { @if let Some(decision) = to_rotate { (decision.targets.iter().map(|pod| Naming::Short.of(pod, prefix)).collect::<Vec<String>>().join(", ")) } }
-                td.words data-n="Held by" { (most_first(self.all.iter().flat_map(|decision| decision.held_by.iter().map(String::as_str)))) }
-            }
+/// From the first moment to the last one, and how many there are.
+fn lasted(first: &Decision, last: &Decision, moments: usize) -> String {
+    let moments = count(moments, "moment", "moments");
+    let time = |decision: &Decision| decision.time.parse::<jiff::Timestamp>().ok();
+    match (time(first), time(last)) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}, {moments}", age(last.duration_since(first).as_secs_f64()))
         }
-    }
-
-    /// From the first moment to the last one, and how many there are.
-    fn lasted(&self) -> String {
-        let moments = count(self.all.len(), "moment", "moments");
-        let time = |decision: &Decision| decision.time.parse::<jiff::Timestamp>().ok();
-        match (time(self.first), time(self.last)) {
-            (Some(first), Some(last)) if first < last => {
-                format!("{}, {moments}", age(last.duration_since(first).as_secs_f64()))
-            }
-            _ => moments,
-        }
+        _ => moments,
     }
 }
 

@@ -62,29 +62,21 @@ fn state(report: &ScanReport) -> String {
 
 /// What a run did, or would do: a line for each workload.
 fn done(report: &ScanReport) -> Markup {
-    let line = |row: &ScanRow| -> Option<(&'static str, String)> {
+    let several = |pods: &[String]| if pods.is_empty() { "no pod".to_owned() } else { pods.join(" and ") };
+    let line = |row: &ScanRow| {
         let rotation = row.report.as_ref().and_then(|report| report.rotation.as_ref());
-        let named = row.named();
-        let several =
-            |pods: &[String]| if pods.is_empty() { "no pod".to_owned() } else { pods.join(" and ") };
-        match (rotation, row.outcome) {
-            (Some(rotation), Some(Outcome::Rotated)) => {
-                Some(("✓", format!("{named}: evicted {}", several(&rotation.deleted))))
+        let (mark, what) = match (row.outcome?, rotation) {
+            (Outcome::Planned, _) => ("–", format!("would evict {}", several(&row.targets))),
+            (Outcome::Rotated, Some(rotation)) => ("✓", format!("evicted {}", several(&rotation.deleted))),
+            (outcome, Some(rotation)) => {
+                ("✗", format!("{}, evicted {}", spaced(outcome.into_str()), several(&rotation.deleted)))
             }
-            (Some(rotation), Some(outcome)) if outcome != Outcome::Planned => Some((
-                "✗",
-                format!("{named}: {}, evicted {}", spaced(outcome.name()), several(&rotation.deleted)),
-            )),
-            (_, Some(Outcome::Planned)) => {
-                Some(("–", format!("{named}: would evict {}", several(&row.targets))))
-            }
-            _ => None,
-        }
+            (_, None) => return None,
+        };
+        Some((mark, format!("{}: {what}", row.named())))
     };
-    let lines: Vec<(&'static str, String)> = match &report.run {
-        Some(_) => report.workloads.iter().filter_map(line).collect(),
-        None => Vec::new(),
-    };
+    let acted = report.workloads.iter().filter(|_| report.run.is_some());
+    let lines: Vec<(&str, String)> = acted.filter_map(line).collect();
     html! {
         @if !lines.is_empty() {
             ul.done { @for (mark, words) in &lines { li { span aria-hidden="true" { (mark) " " } (words) } } }
@@ -106,13 +98,7 @@ fn place(report: &ScanReport) -> Markup {
         ("not opted in", report.run.as_ref().map(|run| run.not_opted_in.to_string())),
         ("evaluated", Some(seconds(&report.evaluation_time))),
     ];
-    html! {
-        dl.place {
-            @for (word, value) in named {
-                @if let Some(value) = value { div { dt { (word) } dd { (value) } } }
-            }
-        }
-    }
+    verdict::place_of(named.into_iter().map(|(word, value)| (word, value.map(|value| html! { (value) }))))
 }
 
 fn index(rows: &[ScanRow], report: &ScanReport) -> Markup {
@@ -159,7 +145,7 @@ fn index_row(number: usize, row: &ScanRow, has_best: bool) -> Markup {
             td data-n="Pods" data-v=(row.pods) { (row.pods) }
             (spread("CPU spread", row.cpu_cv))
             (spread("Lag spread", row.lag_cv))
-            td.words data-n="Cause" { (spaced(row.cause.name())) }
+            td.words data-n="Cause" { (spaced(row.cause.into_str())) }
             td.words data-n="Remedy" { (row.remedy.words()) }
             @if has_best { (spread(BEST, row.best_cv)) }
             td.words data-n="Verdict" { (decided(row.outcome)) }
@@ -184,7 +170,7 @@ fn section(number: usize, row: &ScanRow, whole: &dyn Fn(&Report) -> Markup) -> M
     let Some(report) = &row.report else { return html! {} };
     let cause = match row.cause {
         CauseCode::Balanced | CauseCode::Unknown => String::new(),
-        cause => format!(", {}", spaced(cause.name())),
+        cause => format!(", {}", spaced(cause.into_str())),
     };
     let title = format!("{}: {}{cause}", row.named(), decided(row.outcome));
     html! {

@@ -169,7 +169,7 @@ impl<'a> Timeline<'a> {
         let lanes: Vec<(Outcome, Vec<usize>)> = lanes.filter(|(_, columns)| !columns.is_empty()).collect();
         let words: Vec<String> = lanes
             .iter()
-            .map(|(lane, columns)| format!("{} in {}", spaced(lane.name()), columns.len()))
+            .map(|(lane, columns)| format!("{} in {}", spaced(lane.into_str()), columns.len()))
             .collect();
         // Slightly wider than a column, so that no gap shows between two.
         let width = hundredths(100.0 / self.count as f64 + 0.03);
@@ -181,10 +181,10 @@ impl<'a> Timeline<'a> {
                     desc #lanes-words { "Of " (self.columns.len()) " stretches of time: " (words.join(", ")) "." }
                     @for (place, (lane, columns)) in lanes.iter().enumerate() {
                         @let y = place as f64 * 2.0 * LANE;
-                        text.label x="0" y=(y + 13.0) { (spaced(lane.name())) }
+                        text.label x="0" y=(y + 13.0) { (spaced(lane.into_str())) }
                         line.axis x1="0" x2="100%" y1=(y + 2.0 * LANE - 1.0) y2=(y + 2.0 * LANE - 1.0) {}
                         @for column in columns {
-                            rect class={ "lane " (lane.name()) } x={ (self.x(*column)) "%" } width={ (width) "%" }
+                            rect class={ "lane " (lane.into_str()) } x={ (self.x(*column)) "%" } width={ (width) "%" }
                                 y=(y + LANE - 2.0) height=(LANE) {}
                         }
                     }

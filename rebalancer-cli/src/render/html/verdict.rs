@@ -19,7 +19,7 @@ pub fn section(report: &Report) -> Markup {
         @if report.is_dry_run() { (dry_run()) }
         header class={ "verdict " (tone) } {
             p.state {
-                span.mark aria-hidden="true" { (mark) } " " (spaced(report.outcome.name()))
+                span.mark aria-hidden="true" { (mark) } " " (spaced(report.outcome.into_str()))
                 @if report.kind == Kind::Plan { " · a plan, nothing was changed" }
             }
             h1 { (sentence(report)) }
@@ -46,13 +46,17 @@ pub fn place(workload: &WorkloadReport, times: &[(&str, Option<&str>)]) -> Marku
         ("selector", &workload.selector),
         ("context", &workload.context),
     ];
+    let named = named.map(|(word, value)| (word, value.as_ref().map(|value| html! { (value) })));
+    let time = |time: &str| html! { time datetime=(time) { (seconds(time)) } };
+    place_of(named.into_iter().chain(times.iter().map(|(word, at)| (*word, at.map(time)))))
+}
+
+/// What the page is about, each with its word; what is not known is left out.
+pub fn place_of<'w>(known: impl Iterator<Item = (&'w str, Option<Markup>)>) -> Markup {
     html! {
         dl.place {
-            @for (word, value) in named {
+            @for (word, value) in known {
                 @if let Some(value) = value { div { dt { (word) } dd { (value) } } }
-            }
-            @for (word, time) in times {
-                @if let Some(time) = time { div { dt { (word) } dd { time datetime=(time) { (seconds(time)) } } } }
             }
         }
     }

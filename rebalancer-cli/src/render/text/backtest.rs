@@ -104,7 +104,7 @@ fn decisions(report: &BacktestReport) -> String {
     columns.words("TIME", |decision| decision.time.clone());
     columns.words("CPU", |decision| spread(decision.cpu_cv, decision.cpu_threshold));
     columns.words("LAG", |decision| spread(decision.lag_cv, decision.lag_threshold));
-    columns.words("OUTCOME", |decision| decision.outcome.name());
+    columns.words("OUTCOME", |decision| decision.outcome.into_str());
     columns.words("CAUSE", |decision| decision.cause.clone());
     columns.words("PODS TO ROTATE", |decision| plain(&decision.targets.join(", ")));
     columns.words("HELD BY", |decision| decision.held_by.join(", "));

@@ -54,12 +54,12 @@ fn sheet(replacements: &[ReplacementReport], spreads: bool) -> Sheet {
     let mut columns: Columns<'_, ReplacementReport> = Columns::new();
     columns.words("WHEN", |replacement| seconds(&replacement.began));
     columns.words("PODS", ReplacementReport::pods_words);
-    columns.words("BY", |replacement| spaced(replacement.by.name()));
+    columns.words("BY", |replacement| spaced(replacement.by.into_str()));
     if spreads {
         columns.words("CPU", |replacement| spread(replacement, Metric::Cpu));
         columns.words("LAG", |replacement| spread(replacement, Metric::Lag));
     }
-    columns.words("HELPED", |replacement| spaced(replacement.helped.name()));
+    columns.words("HELPED", |replacement| spaced(replacement.helped.into_str()));
     columns.sheet(replacements.iter().map(|row| (style(row.helped), columns.cells(row))))
 }
 

@@ -106,7 +106,7 @@ fn sheet(rows: &[&ScanRow], form: Form, with_namespace: bool) -> Sheet {
     columns.numbers("PODS", |row| Some(row.pods.to_string()));
     columns.numbers("CPU", |row| row.cpu_cv.map(ratio));
     columns.numbers("LAG", |row| row.lag_cv.map(ratio));
-    columns.words("CAUSE", |row| spaced(row.cause.name()));
+    columns.words("CAUSE", |row| spaced(row.cause.into_str()));
     if form >= Form::WithRemedy {
         columns.words("REMEDY", |row| row.remedy.words());
         columns.numbers("BEST", |row| row.best_cv.map(ratio));
@@ -199,7 +199,7 @@ fn counted(report: &ScanReport, counts: impl IntoIterator<Item = (usize, String)
 
 /// The outcome in words.
 pub fn decided(outcome: Option<Outcome>) -> String {
-    outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.name()))
+    outcome.map_or_else(|| "not decided".to_owned(), |outcome| spaced(outcome.into_str()))
 }
 
 /// Which workloads could not be decided, and why. Those with the same reason share a line, which names a few of them.
