@@ -114,8 +114,9 @@ fn log(report: &ScanReport, ended: &[Ended<'_>]) {
 /// keeps the list of its pods until then.
 const MOST_PASTS: usize = 10;
 
-/// Namespace, kind and name of a workload.
-type Key = (String, String, String);
+/// By the namespace, kind and name of each workload: the labels of its pods, and by what it is decided; by nothing where its
+/// annotations are wrong.
+type Known = BTreeMap<(String, String, String), (String, Option<Rc<Terms>>)>;
 
 /// A run over all workloads.
 struct All<'a> {
@@ -128,20 +129,6 @@ struct All<'a> {
     changeable: Changeable<'a>,
     /// The terms of workloads without settings of their own.
     terms: Rc<Terms>,
-}
-
-/// Why a workload has no turn.
-enum NoTurn {
-    /// It could not be looked at.
-    Failed(Failure),
-    /// It was left alone.
-    Left(Left),
-}
-
-impl From<Failure> for NoTurn {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
 }
 
 impl<'a> All<'a> {
@@ -188,9 +175,7 @@ impl<'a> All<'a> {
 
     /// Looks at all that opted in; also says how many did not.
     fn look(&self) -> Result<(ScanReport, Vec<Member>, usize), Failure> {
-        // The labels of the pods of each workload, and by what it is decided: by nothing where its annotations are wrong.
-        let known: RefCell<BTreeMap<Key, (String, Option<Rc<Terms>>)>> = RefCell::default();
-        let left_out = Cell::new(0);
+        let (known, left_out) = (RefCell::new(Known::new()), Cell::new(0));
         let choose = |owned: &OwnedWorkload| {
             let selector =
                 owned.selector.as_ref().map_or_else(String::new, |found| found.as_str().to_owned());
@@ -271,16 +256,17 @@ impl<'a> All<'a> {
         for position in turns(members) {
             let member = &mut members[position];
             let left = if is_trouble_met { Some(Left::Trouble) } else { self.in_the_way(rotations) };
-            match left.map_or_else(|| self.turn(member), |left| Err(NoTurn::Left(left))) {
-                Err(NoTurn::Left(left)) => member.leave(left),
-                Err(NoTurn::Failed(failure)) => member.end = Err(self.watch.explained(failure)),
-                Ok(past) => {
-                    pasts.extend(past.filter(|_| pasts.len() < MOST_PASTS));
-                    if let Ok(report) = &member.end {
-                        rotations += usize::from(is_rotation(report, self.is_dry()));
-                        is_trouble_met |= is_trouble(report);
-                    }
-                }
+            if let Some(left) = left {
+                member.leave(left);
+                continue;
+            }
+            match self.turn(member) {
+                Ok(past) => pasts.extend(past.filter(|_| pasts.len() < MOST_PASTS)),
+                Err(failure) => member.end = Err(self.watch.explained(failure)),
+            }
+            if let Ok(report) = &member.end {
+                rotations += usize::from(is_rotation(report, self.is_dry()));
+                is_trouble_met |= is_trouble(report);
             }
         }
         (rotations, pasts)
@@ -308,14 +294,20 @@ impl<'a> All<'a> {
 
     /// Decides anew about one workload as it is now, and rotates its pods, as `run` of it would. Gives it where its past can be
     /// told.
-    fn turn(&self, member: &mut Member) -> Result<Option<Looked>, NoTurn> {
+    fn turn(&self, member: &mut Member) -> Result<Option<Looked>, Failure> {
         let cluster = self.live.cluster.in_namespace(&member.namespace);
         let sent = cluster.requests();
-        let SeenWorkload { selector, annotations } = seen(&cluster, member)?;
+        let Some(SeenWorkload { selector, annotations }) = seen(&cluster, member)? else {
+            member.leave(Left::Gone);
+            return Ok(None);
+        };
         let terms = match self.choice(&annotations) {
             Choice::In(terms) => terms,
-            Choice::Out => return Err(NoTurn::Left(Left::OptedOut)),
-            Choice::Refused(why) => return Err(Failure::usage(why).into()),
+            Choice::Refused(why) => return Err(Failure::usage(why)),
+            Choice::Out => {
+                member.leave(Left::OptedOut);
+                return Ok(None);
+            }
         };
         let args = terms.own.as_deref().unwrap_or(self.args);
         let decision = &terms.decision;
@@ -344,16 +336,16 @@ impl<'a> All<'a> {
     }
 }
 
-/// The workload as it is now.
-fn seen(cluster: &Cluster, member: &Member) -> Result<SeenWorkload, NoTurn> {
+/// The workload as it is now; `None` where it is gone.
+fn seen(cluster: &Cluster, member: &Member) -> Result<Option<SeenWorkload>, Failure> {
     let kind =
         if member.kind == "StatefulSet" { WorkloadKind::StatefulSet } else { WorkloadKind::Deployment };
-    let seen = cluster.look_at(&WorkloadName { kind, name: member.name.clone() });
-    seen.map_err(|error| match error {
-        UnknownSelector::Absent { .. } => NoTurn::Left(Left::Gone),
-        UnknownSelector::Cluster(error) => Failure::Run(error.into()).into(),
-        error => Failure::Usage(error.into()).into(),
-    })
+    match cluster.look_at(&WorkloadName { kind, name: member.name.clone() }) {
+        Ok(seen) => Ok(Some(seen)),
+        Err(UnknownSelector::Absent { .. }) => Ok(None),
+        Err(UnknownSelector::Cluster(error)) => Err(Failure::Run(error.into())),
+        Err(error) => Err(Failure::Usage(error.into())),
+    }
 }
 
 /// The terms that arguments set.

@@ -84,8 +84,8 @@ impl<'a> Changeable<'a> {
             return Ok(None);
         }
         let flag = |(arg, _, value): &Change<'_>| Some(format!("--{}={value}", arg.get_long()?));
-        let changed = usage::changed(self.args, changes.iter().filter_map(flag));
-        changed.map(Some).map_err(|error| self.refusal(&error, &changes))
+        let own = usage::changed(self.args, changes.iter().filter_map(flag));
+        own.map(Some).map_err(|error| self.refusal(&error, &changes))
     }
 
     /// The settings that the annotations change. An empty one counts as unset.

@@ -110,7 +110,7 @@ impl Delivery {
         }
         let is_told = |told: &&Listener| outcomes.iter().any(|outcome| told.outcomes.contains(outcome));
         let message = self.listener.as_ref().filter(is_told).map(|listener| (listener, message(listener)));
-        let pushes: Vec<Push<'_>> =
+        let targets: Vec<Push<'_>> =
             if self.pusher.is_some() { ended.iter().map(Push::of).collect() } else { Vec::new() };
         thread::scope(|scope| {
             if let Some((listener, message)) = &message {
@@ -118,7 +118,7 @@ impl Delivery {
             }
             let Some((pusher, receivers, longest)) = &self.pusher else { return };
             for receiver in receivers {
-                scope.spawn(|| push_each(pusher, receiver, *longest, &pushes));
+                scope.spawn(|| push_each(pusher, receiver, *longest, &targets));
             }
         });
     }
@@ -162,11 +162,11 @@ impl<'a> Push<'a> {
 }
 
 /// Sends the metrics for each target, until one push fails or they have taken the longest time that they may.
-fn push_each(pusher: &Pusher, receiver: &Receiver, longest: Duration, pushes: &[Push<'_>]) {
+fn push_each(pusher: &Pusher, receiver: &Receiver, longest: Duration, targets: &[Push<'_>]) {
     let begun = Instant::now();
-    for (done, push) in pushes.iter().enumerate() {
+    for (done, target) in targets.iter().enumerate() {
         if begun.elapsed() >= longest {
-            let all = pushes.len();
+            let all = targets.len();
             tracing::warn!(
                 event = "metrics.push_slow",
                 url.full = receiver.address(),
@@ -175,7 +175,7 @@ fn push_each(pusher: &Pusher, receiver: &Receiver, longest: Duration, pushes: &[
             );
             return;
         }
-        if !push.send(pusher, receiver) {
+        if !target.send(pusher, receiver) {
             return;
         }
     }

@@ -69,7 +69,7 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
         "pod_rebalancer_last_run_outcome",
         "What came of the last run: 1 for its outcome, 0 for the others.",
         "outcome",
-        Outcome::VARIANTS.iter().map(|outcome| outcome.into_str()),
+        Outcome::VARIANTS.iter().map(Outcome::into_str),
         ended.outcome().into_str(),
     );
     text.number(
@@ -82,7 +82,7 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
             "pod_rebalancer_last_run_cause",
             "The cause that the last run found: 1 for it, 0 for the others.",
             "cause",
-            CauseCode::VARIANTS.iter().map(|cause| cause.into_str()),
+            CauseCode::VARIANTS.iter().map(CauseCode::into_str),
             cause.code.into_str(),
         );
         text.one_of(

@@ -90,7 +90,7 @@ pub enum WebhookFormat {
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {
-    let names = || Outcome::VARIANTS.iter().map(|outcome| outcome.into_str());
+    let names = || Outcome::VARIANTS.iter().map(Outcome::into_str);
     let place = names().position(|name| name.eq_ignore_ascii_case(text.trim()));
     place.map(|place| Outcome::VARIANTS[place]).ok_or_else(|| {
         format!("expected outcomes joined by commas, of {}", names().collect::<Vec<&str>>().join(", "))

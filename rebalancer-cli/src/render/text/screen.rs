@@ -78,7 +78,9 @@ impl Screen {
 
     /// The lines of a table.
     pub fn sheet(&mut self, sheet: &Sheet) {
-        sheet.iter().for_each(|(style, line)| self.line(*style, line));
+        for (style, line) in sheet {
+            self.line(*style, line);
+        }
     }
 
     /// A paragraph, wrapped at the terminal's width.

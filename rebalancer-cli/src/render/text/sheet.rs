@@ -12,8 +12,11 @@ pub const UNKNOWN: &str = "-";
 /// The columns of a table: the heading of each, and its cell in a row.
 pub struct Columns<'a, R> {
     headings: Vec<&'a str>,
-    cells: Vec<Box<dyn Fn(&R) -> Cell + 'a>>,
+    cells: Vec<CellOf<'a, R>>,
 }
+
+/// What a column shows of a row.
+type CellOf<'a, R> = Box<dyn Fn(&R) -> Cell + 'a>;
 
 impl<'a, R> Columns<'a, R> {
     /// No columns.

@@ -69,16 +69,16 @@ fn sheet(report: &Report, mean: bool, extremes: Extremes, wide: bool, prefix: &s
         columns.cell("MAX/MEAN", |(_, spread)| right(spread.max_over_mean.map_or_else(String::new, ratio)));
         columns.numbers("PODS", |(_, spread)| Some(spread.count.to_string()));
     }
-    columns.sheet(Metric::ALL.into_iter().map(|metric| match &report.statistics[metric] {
-        Some(spread) => (if spread.is_over() { YELLOW } else { PLAIN }, columns.cells(&(metric, spread))),
-        None => {
-            let (style, words) = match report.coverage[metric] {
-                CoverageReport { asked: false, .. } => (PLAIN, "not asked"),
-                CoverageReport { having: 0, .. } => (YELLOW, "! absent"),
-                CoverageReport { .. } => (YELLOW, "! not usable"),
-            };
-            (style, vec![Cell::new(metric.name()), Cell::new(words)])
+    columns.sheet(Metric::ALL.into_iter().map(|metric| {
+        if let Some(spread) = &report.statistics[metric] {
+            return (if spread.is_over() { YELLOW } else { PLAIN }, columns.cells(&(metric, spread)));
         }
+        let (style, words) = match report.coverage[metric] {
+            CoverageReport { asked: false, .. } => (PLAIN, "not asked"),
+            CoverageReport { having: 0, .. } => (YELLOW, "! absent"),
+            CoverageReport { .. } => (YELLOW, "! not usable"),
+        };
+        (style, vec![Cell::new(metric.name()), Cell::new(words)])
     }))
 }
 
