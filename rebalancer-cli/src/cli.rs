@@ -11,4 +11,3 @@ pub mod spelling;
 pub mod sweep;
 pub mod usage;
 pub mod values;
-pub mod words;

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use cli::args::Command;
 use cli::spelling;
 use cli::usage::{self, Usage};
-use commands::{check, completion, config, man, plan, record, replay, run, run_all, scan, version};
+use commands::{check, config, plan, program, record, replay, run, run_all, scan};
 use telemetry::logging;
 
 fn main() -> ExitCode {
@@ -50,9 +50,9 @@ fn main() -> ExitCode {
         Command::History(args) => commands::history::run(args, &matches),
         Command::Report(args) => commands::report::run(args, &matches),
         Command::Config(args) => config::run(args, &matches),
-        Command::Completion(args) => completion::run(args),
-        Command::Man(args) => man::run(args),
-        Command::Version(args) => version::run(args),
+        Command::Completion(args) => program::completion(args),
+        Command::Man(args) => program::man(args),
+        Command::Version(args) => program::version(args),
     };
     done.unwrap_or_else(|failure| failure.report())
 }

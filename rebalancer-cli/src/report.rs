@@ -247,11 +247,6 @@ impl FoundReport {
 }
 
 impl WorkloadReport {
-    /// What was found, in one line; `None` where nothing was looked for.
-    pub fn found_words(&self) -> Option<String> {
-        FoundReport::words(&self.found)
-    }
-
     /// Whether both are about the same pods.
     pub fn is_same(&self, other: &Self) -> bool {
         (&self.namespace, &self.selector, &self.owner) == (&other.namespace, &other.selector, &other.owner)

@@ -232,7 +232,7 @@ pub struct ManArgs {
 #[derive(Debug, Clone, Args)]
 pub struct VersionArgs {
     /// Format of the answer
-    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", value_enum, ignore_case = true)]
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text", value_enum)]
     pub output: VersionFormat,
 }
 

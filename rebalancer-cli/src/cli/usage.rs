@@ -156,10 +156,17 @@ pub fn command() -> Command {
 /// The clap definition as written.
 pub fn defined() -> Command {
     let command = Cli::command().mut_subcommands(earlier::with_earlier_names);
+    let command = command.mut_subcommands(|command| command.mut_args(in_any_case));
     match plugin_name() {
         Some(name) => command.bin_name(name),
         None => command,
     }
+}
+
+/// The words that a flag takes are understood in capitals too.
+fn in_any_case(arg: Arg) -> Arg {
+    let takes_words = arg.get_long().is_some() && arg.get_action().takes_values();
+    if takes_words { arg.ignore_case(true) } else { arg }
 }
 
 /// The name as a kubectl plugin: `kubectl rebalance-pods` for `kubectl-rebalance_pods`.
@@ -193,7 +200,7 @@ pub fn changed<T: Args + Clone>(
     flags: impl Iterator<Item = String>,
 ) -> Result<T, Box<clap::Error>> {
     let command = T::augment_args(Command::new("pod-rebalancer").no_binary_name(true));
-    let command = command.mut_args(|arg| arg.env(None).default_value(Resettable::Reset));
+    let command = command.mut_args(|arg| in_any_case(arg.env(None).default_value(Resettable::Reset)));
     let matches = command.try_get_matches_from(flags)?;
     let mut changed = args.clone();
     changed.update_from_arg_matches(&matches)?;

@@ -4,11 +4,12 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use crate::cli::args::{DryRun, OutputArgs, OutputFormat, RunArgs};
+use crate::commands::watch::Watch;
 use crate::failure::Failure;
 use crate::format::text::{count, plain};
 use crate::pipeline::live::Live;
@@ -49,20 +50,26 @@ pub fn consent(args: &RunArgs) -> Result<Consent, Failure> {
     ))
 }
 
-/// Shows the plan to a person; only `yes` is consent, and a signal that asks for a `stop` is none.
+/// Shows the plan to a person; only `yes` is consent, and a signal that asks for a stop is none. The time to answer is not the
+/// run's, and from then on a signal stops the run in order.
 ///
 /// # Errors
 /// A terminal that cannot be written to or read from.
-pub fn agreed(report: &Report, live: &Live, output: &OutputArgs, stop: &AtomicBool) -> Result<bool, Failure> {
+pub fn agreed(report: &Report, live: &Live, output: &OutputArgs, watch: &Watch) -> Result<bool, Failure> {
+    let shown = Instant::now();
     let plan = table::render(report, OutputFormat::Table, Terminal::stderr(output.color));
     let mut err = io::stderr();
     write!(err, "{plan}\n{}\nOnly 'yes' will be accepted: ", question(report, live))
         .and_then(|()| err.flush())
         .context("cannot ask")?;
-    let agreed = answer(stop)?.trim() == "yes";
+    let agreed = answer(&watch.stop)?.trim() == "yes";
     if !agreed {
         tracing::debug!(event = "run.declined", "not confirmed: nothing is evicted");
     }
+    let thought = shown.elapsed();
+    live.cluster.put_off_deadline(thought);
+    watch.put_off(thought);
+    watch.listen()?;
     Ok(agreed)
 }
 

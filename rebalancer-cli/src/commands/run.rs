@@ -1,7 +1,7 @@
 //! `run`: decides, and evicts the targets if nothing holds it back. The only command that can evict.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -191,7 +191,8 @@ pub fn rebalance(
     let acts = report.acts() && args.action.dry_run != DryRun::Client;
     if acts
         && (!asks
-            || (agrees(args, means, &report)? && !is_too_old(&mut report, observation.answers.at, decision)))
+            || (agreed(&report, live, &args.live.output, watch)?
+                && !is_too_old(&mut report, observation.answers.at, decision)))
     {
         let (started, stop) = (watch.started(), &*watch.stop);
         let rotate = || act(live, &observation.subject.workload, options, report, started, stop);
@@ -209,18 +210,6 @@ fn has_others(workload: &Workload, (kind, name): (&str, &str)) -> bool {
     let own: Vec<&str> = own.map(|of| of.controller.uid.as_str()).collect();
     let mut controllers = workload.living().filter_map(|pod| pod.controller.as_ref());
     controllers.any(|controller| !own.contains(&controller.uid.as_str()))
-}
-
-/// Asks the person at the terminal. The time to answer is not the run's, and from then on a signal stops the run in
-/// order.
-fn agrees(args: &RunArgs, Means { live, watch, .. }: &Means<'_>, report: &Report) -> Result<bool, Failure> {
-    let shown = Instant::now();
-    let agreed = agreed(report, live, &args.live.output, &watch.stop)?;
-    let thought = shown.elapsed();
-    live.cluster.put_off_deadline(thought);
-    watch.put_off(thought);
-    watch.listen()?;
-    Ok(agreed)
 }
 
 /// Withholds if the loads became too old while a person was deciding: before an eviction pods are checked again, loads

@@ -22,11 +22,12 @@ pub fn yaml(value: &impl Serialize) -> anyhow::Result<String> {
     serde_saphyr::to_string(value).context("cannot write the report as YAML")
 }
 
-/// `rows` as CSV, one line each below the `columns`, which are keys of a row.
-pub fn csv<R: Serialize>(columns: &[&str], rows: &[R]) -> String {
+/// `rows` as CSV, one line each below the `head`, which names keys of a row.
+pub fn csv<R: Serialize>(head: &str, rows: &[R]) -> String {
+    let columns: Vec<&str> = head.split(',').collect();
     let written = || -> anyhow::Result<String> {
         let mut lines = csv::Writer::from_writer(Vec::new());
-        lines.write_record(columns)?;
+        lines.write_record(&columns)?;
         for row in rows {
             let row = serde_json::to_value(row)?;
             lines.write_record(columns.iter().map(|column| cell(&row[column])))?;

@@ -36,25 +36,11 @@ pub struct DecisionArgs {
     /// Which pods to evict. `rotate_outliers`: the busiest and the least busy one. `by_cause`: an ill pod
     /// alone; without one, the two pods whose replacement is predicted to gain most, or if nothing can be
     /// predicted, the busiest and the least busy one
-    #[arg(
-        long,
-        value_name = "STRATEGY",
-        env = "STRATEGY",
-        default_value = "rotate_outliers",
-        ignore_case = true,
-        value_parser = strategy()
-    )]
+    #[arg(long, value_name = "STRATEGY", env = "STRATEGY", default_value = "rotate_outliers", value_parser = strategy())]
     pub strategy: Strategy,
     /// `standard` asks every guard before acting; `off` decides by the thresholds alone, without vetoes and
     /// without the floors of CPU and lag. Budgets, opt-outs and pauses count all the same
-    #[arg(
-        long,
-        value_name = "MODE",
-        env = "GUARDS",
-        default_value = "standard",
-        value_enum,
-        ignore_case = true
-    )]
+    #[arg(long, value_name = "MODE", env = "GUARDS", default_value = "standard", value_enum)]
     pub guards: GuardMode,
     /// Ignore samples older than this
     #[arg(long, value_name = "DURATION", env = "MAX_SAMPLE_AGE", default_value = "180s", value_parser = values::positive_duration)]

@@ -44,7 +44,7 @@ pub struct GuardArgs {
     pub outlier_trigger: Guarded<f64>,
     /// How the consumer group assigns partitions to its members. `auto`: as Kafka or kminion reports it, else
     /// guessed from which pod owns which partition. `unknown`: assume nothing
-    #[arg(long = "assignor", value_name = "ASSIGNOR", env = "KAFKA_ASSIGNOR", default_value = "auto", ignore_case = true, value_parser = assignor())]
+    #[arg(long = "assignor", value_name = "ASSIGNOR", env = "KAFKA_ASSIGNOR", default_value = "auto", value_parser = assignor())]
     pub assignor: AssignorChoice,
     /// Kafka consumers in each pod; by default counted from the metrics of the clients, else 1
     #[arg(long, value_name = "COUNT", env = "CONSUMERS_PER_POD", value_parser = consumers)]

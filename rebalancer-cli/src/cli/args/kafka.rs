@@ -36,7 +36,7 @@ pub struct KafkaArgs {
     #[arg(long, value_name = "FILE", env = "KAFKA_CLIENT_KEY")]
     pub kafka_client_key: Option<PathBuf>,
     /// How to sign in to the brokers; by default not at all
-    #[arg(long, value_name = "MECHANISM", env = "KAFKA_SASL_MECHANISM", value_enum, ignore_case = true)]
+    #[arg(long, value_name = "MECHANISM", env = "KAFKA_SASL_MECHANISM", value_enum)]
     pub kafka_sasl_mechanism: Option<SaslMechanism>,
     /// User name for the brokers
     #[arg(long, value_name = "NAME", env = "KAFKA_USERNAME")]

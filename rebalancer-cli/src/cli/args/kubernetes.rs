@@ -10,8 +10,7 @@ use rebalancer_core::{Method, Pacing};
 use rebalancer_io::kubernetes::{ControllerKind, TargetName};
 use strum::IntoStaticStr;
 
-use crate::cli::values;
-use crate::cli::words::{Word, one_of};
+use crate::cli::values::{self, Word, one_of};
 
 /// Which pods are meant, and how to reach their cluster.
 #[derive(Debug, Clone, Args)]
@@ -55,14 +54,7 @@ pub struct KubernetesArgs {
     /// What to do with pods that keep data on their node (hostPath, emptyDir on disk, local persistent
     /// volumes): `allow` evicts them and says what is lost; `refuse` does not evict them, nor pods for which
     /// this is not known
-    #[arg(
-        long,
-        value_name = "CHOICE",
-        env = "LOCAL_STORAGE",
-        default_value = "allow",
-        value_enum,
-        ignore_case = true
-    )]
+    #[arg(long, value_name = "CHOICE", env = "LOCAL_STORAGE", default_value = "allow", value_enum)]
     pub local_storage: LocalStorage,
     /// Time limit of the run. No eviction starts in its last 10 seconds; with --all, where it is 3m unless it
     /// is set, no workload begins in its last KUBE_TIMEOUT
@@ -85,15 +77,15 @@ pub enum LocalStorage {
 #[command(next_help_heading = "Eviction")]
 pub struct ActionArgs {
     /// Change nothing: `client` only decides, `server` also asks the cluster whether it would evict
-    #[arg(long, value_name = "MODE", env = "DRY_RUN", default_value = "none", value_enum, ignore_case = true,
+    #[arg(long, value_name = "MODE", env = "DRY_RUN", default_value = "none", value_enum,
         num_args = 0..=1, require_equals = true, default_missing_value = "client", hide_possible_values = true)]
     pub dry_run: DryRun,
     /// When the second pod is evicted: `sequential` as soon as the first eviction is accepted and nothing
     /// else has changed, `wait-ready` once the first replacement is Ready
-    #[arg(long, value_name = "PACING", env = "PACING", default_value = "sequential", ignore_case = true, value_parser = one_of(&PACINGS))]
+    #[arg(long, value_name = "PACING", env = "PACING", default_value = "sequential", value_parser = one_of(&PACINGS))]
     pub pacing: Pacing,
     /// `evict` respects PodDisruptionBudgets; `delete` ignores them and needs the permission to delete pods
-    #[arg(long, value_name = "METHOD", env = "EVICTION_METHOD", default_value = "evict", ignore_case = true, value_parser = one_of(&METHODS))]
+    #[arg(long, value_name = "METHOD", env = "EVICTION_METHOD", default_value = "evict", value_parser = one_of(&METHODS))]
     pub eviction_method: Method,
     /// Claim the workload with an Event before evicting: if several runs start at once, only one of them
     /// evicts. With `off`, two runs may evict four pods

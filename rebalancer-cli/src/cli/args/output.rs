@@ -10,32 +10,17 @@ use clap::{Args, ValueEnum};
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Format of the report on standard output
-    #[arg(
-        short = 'o',
-        long,
-        value_name = "FORMAT",
-        env = "OUTPUT",
-        default_value = "table",
-        value_enum,
-        ignore_case = true
-    )]
+    #[arg(short = 'o', long, value_name = "FORMAT", env = "OUTPUT", default_value = "table", value_enum)]
     pub output: OutputFormat,
     /// When to use colours: `auto` on a terminal unless NO_COLOR is set, or if CLICOLOR_FORCE is set
-    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, ignore_case = true)]
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
     pub color: Color,
     /// Exit with 2 when it would act or acted, 3 when withheld or blocked, 4 when there is too little data
     #[arg(long, value_name = "BOOL", env = "DETAILED_EXITCODE", default_value = "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub detailed_exitcode: bool,
     /// Format of the log on standard error; `auto` is text on a terminal and JSON elsewhere
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "LOG_FORMAT",
-        default_value = "auto",
-        value_enum,
-        ignore_case = true
-    )]
+    #[arg(long, value_name = "FORMAT", env = "LOG_FORMAT", default_value = "auto", value_enum)]
     pub log_format: LogFormat,
     /// Log level: error, warn, info, debug or trace; or a filter such as `info,ureq=debug`, which adds the
     /// log of a library

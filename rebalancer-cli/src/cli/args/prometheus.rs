@@ -10,8 +10,7 @@ use rebalancer_core::PerMetric;
 use rebalancer_io::metrics::{KafkaPreset, Matchers};
 use rebalancer_io::prometheus::Method;
 
-use crate::cli::values;
-use crate::cli::words::{Word, one_of};
+use crate::cli::values::{self, Word, one_of};
 
 /// Where the metrics server is and how to reach it. Secrets have no flags: they would be seen in
 /// process lists and pod specs.
@@ -37,14 +36,7 @@ pub struct PrometheusArgs {
     pub prometheus_password_file: Option<PathBuf>,
     /// Sign in with a cloud identity: `aws` signs each request for Amazon Managed Service for Prometheus,
     /// `google` and `azure` send a token. Credentials are looked for where that cloud's own tools look
-    #[arg(
-        long,
-        value_name = "CLOUD",
-        env = "PROMETHEUS_AUTH",
-        default_value = "none",
-        value_enum,
-        ignore_case = true
-    )]
+    #[arg(long, value_name = "CLOUD", env = "PROMETHEUS_AUTH", default_value = "none", value_enum)]
     pub prometheus_auth: Cloud,
     /// AWS region of the server; by default that in its host name, else AWS_REGION or AWS_DEFAULT_REGION
     #[arg(long, value_name = "REGION", env = "PROMETHEUS_AWS_REGION")]
@@ -72,7 +64,7 @@ pub struct PrometheusArgs {
     #[arg(long, value_name = "PARAMS", env = "PROMETHEUS_QUERY_PARAMS")]
     pub prometheus_query_params: Option<String>,
     /// HTTP method of queries: `post` for queries of any length, `get` for servers that do not accept POST
-    #[arg(long, value_name = "METHOD", env = "PROMETHEUS_METHOD", default_value = "post", ignore_case = true, value_parser = one_of(&METHODS))]
+    #[arg(long, value_name = "METHOD", env = "PROMETHEUS_METHOD", default_value = "post", value_parser = one_of(&METHODS))]
     pub prometheus_method: Method,
     /// Ask the server not to give partial or cached answers; turn it off for servers that reject unknown
     /// parameters
@@ -109,7 +101,7 @@ pub struct QueryArgs {
     pub prometheus_matchers: Option<Matchers>,
     /// Where lag and message rate come from: an exporter, or `kafka` to ask the group itself. `auto` finds
     /// the exporter and the consumer group by the series on the metrics server. `none` ignores Kafka
-    #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = AUTO, ignore_case = true, value_parser = preset())]
+    #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = AUTO, value_parser = preset())]
     pub metrics_preset: PresetChoice,
     /// Own query for CPU in cores, one sample for each pod with the label `pod`. Placeholders:
     /// `{{namespace}}` `{{pods_regex}}` `{{pods_pattern}}` `{{window}}` `{{group}}` `{{container}}`

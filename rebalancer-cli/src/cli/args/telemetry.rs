@@ -53,14 +53,7 @@ pub struct WebhookArgs {
     #[arg(long, value_name = "FILE", env = "WEBHOOK_URL_FILE")]
     pub webhook_url_file: Option<PathBuf>,
     /// What is sent to the webhook: the report as JSON, or a text as Slack, Mattermost and others take it
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "WEBHOOK_FORMAT",
-        default_value = "json",
-        value_enum,
-        ignore_case = true
-    )]
+    #[arg(long, value_name = "FORMAT", env = "WEBHOOK_FORMAT", default_value = "json", value_enum)]
     pub webhook_format: WebhookFormat,
     /// Outcomes that are sent to the webhook
     #[arg(

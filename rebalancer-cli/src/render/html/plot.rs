@@ -34,6 +34,11 @@ const MOST_NAMED: usize = 150;
 /// has the full name.
 const MOST_LETTERS: usize = 8;
 
+/// How near an end of the plot is to a label that stands on one side of its point, in percent: on a phone a label is half as wide
+/// as the plot, and those of the axis are short.
+const LABEL_MARGIN: f64 = 33.0;
+const TICK_MARGIN: f64 = 10.0;
+
 /// From this many pods on there are bars in place of marks.
 const FEWEST_IN_BARS: usize = 300;
 
@@ -181,7 +186,7 @@ impl<'a> Plot<'a> {
             line.axis x1="0" x2="100%" y1=(AXIS) y2=(AXIS) {}
             @for tick in ticks(self.metric, self.most) {
                 line.axis x1=(self.at(tick)) x2=(self.at(tick)) y1=(AXIS) y2=(AXIS + 4.0) {}
-                text.tick x=(self.at(tick)) y=(AXIS + 17.0) text-anchor=(self.anchor_of_tick(tick)) { (short(self.metric, tick)) }
+                text.tick x=(self.at(tick)) y=(AXIS + 17.0) text-anchor=(self.anchor(tick, TICK_MARGIN)) { (short(self.metric, tick)) }
             }
         }
     }
@@ -192,27 +197,19 @@ impl<'a> Plot<'a> {
         let y = AXIS - 12.0;
         html! {
             line.mean x1=(self.at(mean)) x2=(self.at(mean)) y1="16" y2=(AXIS) {}
-            text.label x=(self.at(mean)) y="12" text-anchor=(self.anchor(mean)) { "mean " (short(self.metric, mean)) }
+            text.label x=(self.at(mean)) y="12" text-anchor=(self.anchor(mean, LABEL_MARGIN)) { "mean " (short(self.metric, mean)) }
             line.deviation x1=(low) x2=(high) y1=(y) y2=(y) {}
             line.deviation x1=(low) x2=(low) y1=(y - 4.0) y2=(y + 4.0) {}
             line.deviation x1=(high) x2=(high) y1=(y - 4.0) y2=(y + 4.0) {}
         }
     }
 
-    /// The side of a point on which its label is placed: on a phone a label is half as wide as the plot.
-    fn anchor(&self, load: f64) -> &'static str {
+    /// The side of a point on which its label is placed, so that it does not reach beyond an end of the plot that is nearer than
+    /// `margin` percent.
+    fn anchor(&self, load: f64, margin: f64) -> &'static str {
         match self.x(load) {
-            ..33.0 => "start",
-            67.0.. => "end",
-            _ => "middle",
-        }
-    }
-
-    /// The same for the short labels of the axis, of which only those at its ends could lie outside.
-    fn anchor_of_tick(&self, tick: f64) -> &'static str {
-        match self.x(tick) {
-            ..10.0 => "start",
-            90.0.. => "end",
+            x if x < margin => "start",
+            x if x >= 100.0 - margin => "end",
             _ => "middle",
         }
     }
@@ -265,7 +262,7 @@ impl<'a> Plot<'a> {
             svg x=(self.at(value)) y=(MIDDLE) overflow="visible" {
                 path class=(role) d=(shape) { title { (name) " " (short(self.metric, value)) } }
             }
-            text class={ "label " (role) } x=(self.at(value)) y=(label) text-anchor=(self.anchor(value)) {
+            text class={ "label " (role) } x=(self.at(value)) y=(label) text-anchor=(self.anchor(value, LABEL_MARGIN)) {
                 (spaced(role.name())) " " (own_part(name)) " " (short(self.metric, value))
             }
         }

@@ -9,35 +9,24 @@ use crate::format::number::percent;
 use crate::format::text::{count, plain};
 use crate::render::data;
 use crate::render::terminal::Terminal;
-use crate::report::Outcome;
 use crate::report::backtest::{BacktestReport, Decision, Sums};
+use crate::report::{FoundReport, Outcome};
 
-/// The columns of a decision as CSV.
-const CSV: [&str; 11] = [
-    "time",
-    "cpu_threshold",
-    "lag_threshold",
-    "outcome",
-    "should_rebalance",
-    "pods",
-    "cpu_cv",
-    "lag_cv",
-    "targets",
-    "cause",
-    "held_by",
-];
+/// The head of the decisions as CSV.
+const CSV: &str =
+    "time,cpu_threshold,lag_threshold,outcome,should_rebalance,pods,cpu_cv,lag_cv,targets,cause,held_by";
 
 /// Renders the report.
 pub fn render(report: &BacktestReport, format: OutputFormat, _: Terminal) -> String {
     match format {
-        OutputFormat::Csv => data::csv(&CSV, &report.decisions),
+        OutputFormat::Csv => data::csv(CSV, &report.decisions),
         OutputFormat::Name => targets(report),
         _ => table(report, format == OutputFormat::Wide),
     }
 }
 
 fn table(report: &BacktestReport, wide: bool) -> String {
-    let found = report.workload.found_words().map(|found| format!("{}\n", plain(&found)));
+    let found = FoundReport::words(&report.workload.found).map(|found| format!("{}\n", plain(&found)));
     let mut text = format!("{}{}\n\n", found.unwrap_or_default(), headline(report));
     text.push_str(&sums(report));
     text.push_str(

@@ -10,6 +10,7 @@ use crate::cli::args::OutputFormat;
 use crate::format::number::ratio;
 use crate::format::text::{count, plain, spaced};
 use crate::render::terminal::Terminal;
+use crate::report::FoundReport;
 use crate::report::history::{Helped, HistoryReport, ReplacementReport, SpreadReport};
 
 /// Renders the report; as names, the pods that came.
@@ -19,7 +20,7 @@ pub fn render(report: &HistoryReport, format: OutputFormat, terminal: Terminal) 
     }
     let wide = format == OutputFormat::Wide;
     let mut screen = Screen::new(terminal);
-    if let Some(found) = report.workload.found_words() {
+    if let Some(found) = FoundReport::words(&report.workload.found) {
         screen.prose(PLAIN, &plain(&found));
     }
     screen.prose(PLAIN, &headline(report));

@@ -18,27 +18,14 @@ use crate::settings::own::ENABLED;
 /// Fewest pods of a workload that has a line without `wide`: one pod cannot be uneven.
 const FEWEST_SHOWN: usize = 2;
 
-/// The columns of a workload as CSV.
-const CSV: [&str; 13] = [
-    "namespace",
-    "kind",
-    "name",
-    "pods",
-    "outcome",
-    "should_rebalance",
-    "cpu_cv",
-    "lag_cv",
-    "cause",
-    "remedy",
-    "best_cv",
-    "targets",
-    "reason",
-];
+/// The head of the workloads as CSV.
+const CSV: &str =
+    "namespace,kind,name,pods,outcome,should_rebalance,cpu_cv,lag_cv,cause,remedy,best_cv,targets,reason";
 
 /// Renders the report.
 pub fn render(report: &ScanReport, format: OutputFormat, terminal: Terminal) -> String {
     match format {
-        OutputFormat::Csv => data::csv(&CSV, &report.workloads),
+        OutputFormat::Csv => data::csv(CSV, &report.workloads),
         OutputFormat::Name => names(report),
         _ => table(report, format == OutputFormat::Wide, terminal),
     }

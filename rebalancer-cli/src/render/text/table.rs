@@ -13,7 +13,7 @@ use crate::format::text::{count, plain, spaced};
 use crate::render::terminal::Terminal;
 use crate::report::diagnosis::{CauseCode, DiagnosisReport, SpreadReport};
 use crate::report::verdict::VerdictReport;
-use crate::report::{Kind, Outcome, Report, TargetReport};
+use crate::report::{FoundReport, Kind, Outcome, Report, TargetReport};
 
 /// Renders the report. As names, the pods that would be, or were, evicted.
 pub fn render(report: &Report, format: OutputFormat, terminal: Terminal) -> String {
@@ -25,7 +25,7 @@ pub fn render(report: &Report, format: OutputFormat, terminal: Terminal) -> Stri
     let wide = format == OutputFormat::Wide;
     let mut screen = Screen::new(terminal);
     write_dry_run(&mut screen, report);
-    if let Some(found) = report.workload.found_words() {
+    if let Some(found) = FoundReport::words(&report.workload.found) {
         screen.prose(PLAIN, &plain(&found));
     }
     screen.prose(PLAIN, &headline(report));
