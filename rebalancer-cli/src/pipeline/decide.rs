@@ -1,6 +1,7 @@
 //! The only path from the data about a workload to a report. Every command uses it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
@@ -8,17 +9,19 @@ use anyhow::Context as _;
 use rebalancer_core::diagnosis::may_be_ill;
 use rebalancer_core::{
     Analysis, Assessment, Cure, Disturbance, Engine, Fact, Facts, Joined, LivePod, Metric, MetricIssues,
-    Objection, Offsets, RotationOptions, Strategy, Workload, assess, disturbances, divided_targets,
-    objections, remarks,
+    Objection, Offsets, PerMetric, RotationOptions, Strategy, Workload, assess, disturbances,
+    divided_targets, objections, remarks,
 };
 use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
 use rebalancer_io::podstate::{Answers, Freshness};
 
 use crate::cli::args::GuardMode;
 use crate::format::text::first_of;
-use crate::report::build::{Context, build};
-use crate::report::{Kind, Report, WorkloadReport};
-
+use crate::report::build;
+use crate::report::diagnosis::DiagnosisReport;
+use crate::report::verdict::VerdictReport;
+use crate::report::version::API_VERSION;
+use crate::report::{Kind, Outcome, Report, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 
 /// The data available when the decision is made.
@@ -209,24 +212,41 @@ pub fn conclude(
     }
     warnings.extend(unusable_facts(&facts));
     warnings.extend(unasked_guards(settings, analysis, known));
-    let context = Context {
+    warnings.extend(build::dead_thresholds(analysis));
+    let verdicts = assessment.verdicts();
+    let moves: Vec<String> = disturbances.iter().chain(&divided).map(Disturbance::to_string).collect();
+    let refused = target_objections(&targets, known.workload, settings);
+    let (outcome, reason) = build::outcome(analysis, &assessment, &verdicts, &moves, &refused);
+    let picked = build::picked(analysis, &assessment);
+    let (joined, detailed) = (&known.joined, purpose.detailed);
+    let pods = || build::pods(analysis, &picked, joined, &known.workload.pods);
+    Report {
+        api_version: API_VERSION.to_owned(),
         kind: purpose.kind,
-        detailed: purpose.detailed,
-        dry_run: purpose.dry_run,
-        guards: match settings.mode {
-            GuardMode::Standard => "standard",
-            GuardMode::Off => "off",
+        outcome,
+        should_rebalance: analysis.should_rebalance(),
+        dry_run: purpose.dry_run.to_owned(),
+        evaluation_time: known.evaluation_time.clone(),
+        workload: WorkloadReport {
+            pods: joined.names.len() + joined.set_aside.len(),
+            ..known.described.clone()
         },
         strategy: settings.strategy,
-        verdicts: assessment.verdicts(),
-        objections: target_objections(&targets, known.workload, settings),
-        disturbances: disturbances.iter().chain(&divided).map(Disturbance::to_string).collect(),
+        alternative: build::alternative(analysis, &assessment),
+        reason,
+        statistics: PerMetric::from_fn(|metric| build::statistics(analysis, metric, detailed)),
+        coverage: PerMetric::from_fn(|metric| build::coverage(analysis, metric, &known.asked)),
+        pods: if detailed { pods() } else { Vec::new() },
+        targets: if outcome == Outcome::Planned { picked } else { Vec::new() },
+        outliers: build::outliers(analysis, &assessment),
+        guards: verdicts.into_iter().map(VerdictReport::from).collect(),
+        diagnosis: DiagnosisReport::from(&assessment.diagnosis),
+        thresholds: build::thresholds(analysis, settings.mode.into_str()),
+        obstacles: refused.into_iter().chain(moves).collect(),
         warnings,
-        asked: known.asked.clone(),
-        evaluation_time: known.evaluation_time.clone(),
-        workload: known.described.clone(),
-    };
-    build(analysis, &assessment, &known.joined, &known.workload.pods, context)
+        rotation: None,
+        requests: BTreeMap::new(),
+    }
 }
 
 /// The facts, completed with those from the cluster and the settings.

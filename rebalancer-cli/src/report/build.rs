@@ -1,4 +1,4 @@
-//! Builds the report of a decision.
+//! Builds the parts of the report of a decision.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,84 +6,22 @@ use std::time::Duration;
 use rebalancer_core::diagnosis::{Cause, Diagnosis};
 use rebalancer_core::guard::{Standing, Verdict};
 use rebalancer_core::{
-    Analysis, Assessment, Coverage, Finding, Joined, LivePod, Load, Metric, PerMetric, Role, SetAsideReason,
-    Strategy,
+    Analysis, Assessment, Coverage, Finding, Joined, LivePod, Load, Metric, Role, SetAsideReason,
 };
 
-use crate::report::diagnosis::DiagnosisReport;
-use crate::report::verdict::VerdictReport;
-use crate::report::version::API_VERSION;
 use crate::report::{
-    AlternativeReport, CoverageReport, Kind, Outcome, PodReport, PodVerdict, Report, StatisticsReport,
-    TargetReport, ThresholdsReport, WorkloadReport,
+    AlternativeReport, CoverageReport, Outcome, PodReport, PodVerdict, StatisticsReport, TargetReport,
+    ThresholdsReport,
 };
 
-/// A report's inputs besides the analysis.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// Which kind of report it is.
-    pub kind: Kind,
-    /// Whether it lists every pod and the medians.
-    pub detailed: bool,
-    /// `none`, `client` or `server`.
-    pub dry_run: &'static str,
-    /// `standard` or `off`.
-    pub guards: &'static str,
-    /// Which pods a rotation takes.
-    pub strategy: Strategy,
-    /// The time of the answers.
-    pub evaluation_time: Option<String>,
-    /// Which pods.
-    pub workload: WorkloadReport,
-    /// Verdicts of the guards that are on.
-    pub verdicts: Vec<Verdict>,
-    /// Why a target may not be evicted.
-    pub objections: Vec<String>,
-    /// Why the workload must be left alone now.
-    pub disturbances: Vec<String>,
-    /// What an operator should know.
-    pub warnings: Vec<String>,
-    /// Metrics that were queried.
-    pub asked: Vec<Metric>,
-}
-
-/// Builds the report of a decision before any action.
-pub fn build(
+/// What came of the decision, and why: held back by a guard or by what `moves` in the workload, or blocked by what is `refused`.
+pub fn outcome(
     analysis: &Analysis<'_>,
     assessment: &Assessment,
-    joined: &Joined,
-    live: &[LivePod],
-    context: Context,
-) -> Report {
-    let (outcome, reason) = outcome(analysis, assessment, &context);
-    let picked = picked(analysis, assessment);
-    Report {
-        api_version: API_VERSION.to_owned(),
-        kind: context.kind,
-        outcome,
-        should_rebalance: analysis.should_rebalance(),
-        dry_run: context.dry_run.to_owned(),
-        evaluation_time: context.evaluation_time,
-        workload: WorkloadReport { pods: joined.names.len() + joined.set_aside.len(), ..context.workload },
-        strategy: context.strategy,
-        alternative: alternative(analysis, assessment),
-        reason,
-        statistics: PerMetric::from_fn(|metric| statistics(analysis, metric, context.detailed)),
-        coverage: PerMetric::from_fn(|metric| coverage(analysis, metric, &context.asked)),
-        pods: if context.detailed { pods(analysis, &picked, joined, live) } else { Vec::new() },
-        targets: if outcome == Outcome::Planned { picked } else { Vec::new() },
-        outliers: outliers(analysis, assessment),
-        guards: context.verdicts.into_iter().map(VerdictReport::from).collect(),
-        diagnosis: DiagnosisReport::from(&assessment.diagnosis),
-        thresholds: thresholds(analysis, context.guards),
-        obstacles: context.objections.into_iter().chain(context.disturbances).collect(),
-        warnings: warnings_of(analysis, context.warnings),
-        rotation: None,
-        requests: BTreeMap::new(),
-    }
-}
-
-fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) -> (Outcome, String) {
+    verdicts: &[Verdict],
+    moves: &[String],
+    refused: &[String],
+) -> (Outcome, String) {
     if assessment.is_unread() {
         let why = "nobody reads: messages arrive and no partition of the group moves";
         return (Outcome::InsufficientData, why.to_owned());
@@ -105,21 +43,17 @@ fn outcome(analysis: &Analysis<'_>, assessment: &Assessment, context: &Context) 
         format!("{}, and {busiest} lastingly stands out in {}", analysis.reason(), metrics.join(" and "))
     };
     let over = over || is_cure;
-    let held: Vec<String> = context
-        .verdicts
-        .iter()
-        .filter(|verdict| verdict.standing != Standing::Pass)
-        .map(|verdict| format!("{}: {}", verdict.check, verdict.reason))
-        .collect();
+    let held = verdicts.iter().filter(|verdict| verdict.standing != Standing::Pass);
+    let held: Vec<String> = held.map(|verdict| format!("{}: {}", verdict.check, verdict.reason)).collect();
     if !held.is_empty() {
         let held = held.join("; ");
         return (Outcome::Withheld, if over { format!("{why}, but {held}") } else { held });
     }
-    if !context.disturbances.is_empty() {
-        return (Outcome::Withheld, format!("{why}, but {}", context.disturbances.join("; ")));
+    if !moves.is_empty() {
+        return (Outcome::Withheld, format!("{why}, but {}", moves.join("; ")));
     }
-    if !context.objections.is_empty() {
-        return (Outcome::Blocked, format!("{why}, but {}", context.objections.join("; ")));
+    if !refused.is_empty() {
+        return (Outcome::Blocked, format!("{why}, but {}", refused.join("; ")));
     }
     (Outcome::Planned, why)
 }
@@ -133,20 +67,20 @@ fn with_cause(reason: String, diagnosis: &Diagnosis) -> String {
 }
 
 /// What the other strategy would do.
-fn alternative(analysis: &Analysis<'_>, assessment: &Assessment) -> Option<AlternativeReport> {
+pub fn alternative(analysis: &Analysis<'_>, assessment: &Assessment) -> Option<AlternativeReport> {
     let other = assessment.alternative.as_ref()?;
     let pods = other.pods.iter().map(|position| analysis.name(*position).to_owned()).collect();
     Some(AlternativeReport { strategy: other.strategy, pods, reason: other.why.clone() })
 }
 
 /// The pods that the strategy picks, the busier one first, whether or not they would be evicted.
-fn picked(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
+pub fn picked(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
     let targets = assessment.selection.iter().flat_map(|selection| selection.targets(analysis));
     targets.map(|(role, pod)| TargetReport { pod: pod.to_owned(), role }).collect()
 }
 
 /// The busiest and the least busy pod: those of the trigger, else by score.
-fn outliers(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
+pub fn outliers(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetReport> {
     // An illness asks without a metric, and its pod may be neither end.
     let asked = assessment.trigger.as_ref().filter(|trigger| !trigger.metrics.is_empty());
     let ends = asked.map(|trigger| trigger.targets).or_else(|| analysis.outliers());
@@ -156,7 +90,8 @@ fn outliers(analysis: &Analysis<'_>, assessment: &Assessment) -> Vec<TargetRepor
     positions.zip(Role::PAIR).map(target).collect()
 }
 
-fn statistics(analysis: &Analysis<'_>, metric: Metric, detailed: bool) -> Option<StatisticsReport> {
+/// The spread of a metric; `None` where it is not usable. The median only if the report is `detailed`.
+pub fn statistics(analysis: &Analysis<'_>, metric: Metric, detailed: bool) -> Option<StatisticsReport> {
     let spread = analysis.spread(metric)?;
     Some(StatisticsReport {
         count: spread.count,
@@ -173,13 +108,15 @@ fn statistics(analysis: &Analysis<'_>, metric: Metric, detailed: bool) -> Option
     })
 }
 
-fn coverage(analysis: &Analysis<'_>, metric: Metric, asked: &[Metric]) -> CoverageReport {
+/// How many pods have a metric, and whether it was `asked` for.
+pub fn coverage(analysis: &Analysis<'_>, metric: Metric, asked: &[Metric]) -> CoverageReport {
     let Coverage { having, needed, eligible } = analysis.coverage()[metric];
     let usable = analysis.coverage()[metric].is_usable() && analysis.count() > 0;
     CoverageReport { asked: asked.contains(&metric), having, needed, eligible, usable }
 }
 
-fn pods(
+/// Every live pod, by name.
+pub fn pods(
     analysis: &Analysis<'_>,
     picked: &[TargetReport],
     joined: &Joined,
@@ -225,7 +162,8 @@ fn verdict(analysis: &Analysis<'_>, picked: &[TargetReport], position: usize) ->
     }
 }
 
-fn thresholds(analysis: &Analysis<'_>, guards: &'static str) -> ThresholdsReport {
+/// What the decision was held against.
+pub fn thresholds(analysis: &Analysis<'_>, guards: &'static str) -> ThresholdsReport {
     let thresholds = analysis.thresholds();
     ThresholdsReport {
         cpu: thresholds.cpu,
@@ -239,14 +177,12 @@ fn thresholds(analysis: &Analysis<'_>, guards: &'static str) -> ThresholdsReport
     }
 }
 
-fn warnings_of(analysis: &Analysis<'_>, mut warnings: Vec<String>) -> Vec<String> {
+/// A warning about each threshold that no load of so few pods can pass.
+pub fn dead_thresholds(analysis: &Analysis<'_>) -> impl Iterator<Item = String> {
     let count = analysis.candidates().len();
-    for metric in analysis.dead_thresholds() {
+    let most = (count.saturating_sub(1) as f64).sqrt();
+    analysis.dead_thresholds().into_iter().map(move |metric| {
         let limit = analysis.thresholds().of(metric).unwrap_or_default();
-        let most = (count.saturating_sub(1) as f64).sqrt();
-        warnings.push(format!(
-            "the {metric} threshold {limit} cannot be passed by {count} pods: their spread is at most {most:.2}"
-        ));
-    }
-    warnings
+        format!("the {metric} threshold {limit} cannot be passed by {count} pods: their spread is at most {most:.2}")
+    })
 }

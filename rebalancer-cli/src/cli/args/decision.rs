@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use rebalancer_core::{PerMetric, Strategy};
+use strum::IntoStaticStr;
 
 use super::guards::GuardArgs;
 use crate::cli::values;
@@ -69,7 +70,8 @@ fn strategy() -> impl TypedValueParser<Value = Strategy> {
 }
 
 /// Whether guards are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum GuardMode {
     /// Asks every guard that its own setting does not turn off.
     #[value(alias = "on")]
