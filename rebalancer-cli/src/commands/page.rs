@@ -33,13 +33,10 @@ const DECISION: [&str; 7] =
 const TOLERANCE: f64 = 0.005;
 
 /// The HTML page that a command writes beside its report, if one is wanted.
+#[derive(Default)]
 pub struct Page {
     path: Option<PathBuf>,
     extras: Extras,
-    /// Whether there is a page that tells of the past.
-    tells_past: bool,
-    /// Whose past the page tells of, until that is read.
-    subject: Option<Subject>,
 }
 
 impl Page {
@@ -60,13 +57,7 @@ impl Page {
                 return Err(Failure::usage(format!("cannot write the page {}: {wrong}", path.display())));
             }
         }
-        let (path, tells_past) = (path.map(Path::to_owned), path.is_some());
-        Ok(Self { path, extras: Extras::default(), tells_past, subject: None })
-    }
-
-    /// The part of this page about one of several workloads: it has no file, and holds only whose past to tell.
-    pub fn part(&self) -> Self {
-        Self { path: None, extras: Extras::default(), tells_past: self.is_wanted(), subject: None }
+        Ok(Self { path: path.map(Path::to_owned), extras: Extras::default() })
     }
 
     /// Whether there is a file for it.
@@ -97,18 +88,8 @@ impl Page {
         });
     }
 
-    /// Sets whose past the page tells of; `subject` is called only if a page is wanted.
-    pub fn is_about(&mut self, subject: impl FnOnce() -> Subject) {
-        self.subject = self.tells_past.then(subject);
-    }
-
-    /// Whose past the page is to tell of.
-    pub fn subject(&mut self) -> Option<Subject> {
-        self.subject.take()
-    }
-
-    /// Reads what earlier replacements of some workloads changed, and writes the page again with it. Called last, because reading
-    /// takes time and nothing depends on it: what cannot be read is a sentence on the page.
+    /// Reads what earlier replacements of some workloads changed, and writes the page again with it, if one is wanted. Called last,
+    /// because reading takes time and nothing depends on it: what cannot be read is a sentence on the page.
     ///
     /// # Errors
     /// If the page cannot be written.
@@ -118,7 +99,7 @@ impl Page {
         about: impl Iterator<Item = (&'a Live, &'a DecisionSettings, &'a Subject)>,
     ) -> Result<(), Failure> {
         let begun = Instant::now();
-        let pasts = about.map(|(live, decision, subject)| {
+        let pasts = about.filter(|_| self.is_wanted()).map(|(live, decision, subject)| {
             let told = before(live, decision, subject, begun).map_err(|failure| failure.words());
             Past { of: subject.described.clone(), told }
         });

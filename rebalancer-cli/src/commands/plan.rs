@@ -10,7 +10,7 @@ use crate::commands::page::{Page, page_extras};
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::decide::Purpose;
-use crate::pipeline::live::Live;
+use crate::pipeline::live::{Live, Subject};
 use crate::pipeline::plan::{report, warn_of_budgets};
 use crate::pipeline::saved_plan::SavedPlan;
 use crate::pipeline::saver::Keep;
@@ -29,12 +29,12 @@ pub fn run(args: &PlanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let mut page = Page::new(args.page.report.as_deref())?;
     let live = Live::connect(&args.live, &decision, matches, &Arc::default())?;
     let planned = planned(args, matches, &decision, &live, &mut page);
-    Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), planned.as_ref()));
-    let report = planned?;
+    let end = planned.as_ref().map(|(report, _)| report);
+    Delivery::to_file(&args.textfile).deliver(&live.notes.end(live.asked("client"), end));
+    let (report, subject) = planned?;
     render::write(&report, &args.live.output, table::render)?;
     page.write(&report)?;
-    let subject = page.subject();
-    page.complete(&report, subject.iter().map(|subject| (&live, &decision, subject)))?;
+    page.complete(&report, std::iter::once((&live, &decision, &subject)))?;
     Ok(exit::code(report.outcome, args.live.output.detailed_exitcode))
 }
 
@@ -44,7 +44,7 @@ fn planned(
     decision: &DecisionSettings,
     live: &Live,
     page: &mut Page,
-) -> Result<Report, Failure> {
+) -> Result<(Report, Subject), Failure> {
     let mut observation =
         live.observe(Keep { file: args.record.as_deref(), page: page.is_wanted(), redact: None })?;
     let kubernetes = &args.live.kubernetes;
@@ -58,6 +58,5 @@ fn planned(
     warn_of_budgets(&mut observation, &mut report, &options);
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
-    page.is_about(|| observation.subject);
-    Ok(report)
+    Ok((report, observation.subject))
 }

@@ -17,7 +17,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::all::Left;
 use crate::pipeline::decide::Purpose;
-use crate::pipeline::live::Live;
+use crate::pipeline::live::{Live, Subject};
 use crate::pipeline::plan;
 use crate::pipeline::rotate::{act, options};
 use crate::pipeline::saved_plan::SavedPlan;
@@ -60,18 +60,18 @@ pub fn run(args: &mut RunArgs, matches: &ArgMatches) -> Result<ExitCode, Failure
     let saved = saved.as_ref();
     let means = Means { consent, decision: &decision, live: &live, watch: &watch, saved, owner: None };
     let done = rebalance(args, matches, &means, &mut page).map_err(|failure| watch.explained(failure));
-    let ended = live.notes.end(live.asked(args.action.dry_run.into_str()), done.as_ref());
-    if watch.is_stopped() && done.as_ref().map_or(true, |report| report.outcome == Outcome::Failed) {
+    let end = done.as_ref().map(|(report, _)| report);
+    let ended = live.notes.end(live.asked(args.action.dry_run.into_str()), end);
+    if watch.is_stopped() && ended.outcome() == Outcome::Failed {
         let by = if watch.is_over() { "its time limit" } else { "a signal" };
         tracing::warn!(event = "run.stopped", "stopped by {by} before the next eviction");
     }
     ended.log(logging::is_json(&args.live.output), false);
     let write = |report| (write(report, consent, &args.live.output), page.write(report));
-    let (written, page_written) = done.as_ref().map_or((Ok(()), Ok(())), write);
+    let (written, page_written) = end.map_or((Ok(()), Ok(())), write);
     delivery.deliver(&ended);
-    let report = done?;
-    let subject = page.subject();
-    let about = subject.iter().map(|subject| (&live, &decision, subject));
+    let (report, subject) = done?;
+    let about = std::iter::once((&live, &decision, &subject));
     let page_written = page_written.and_then(|()| page.complete(&report, about));
     written?;
     page_written?;
@@ -156,7 +156,7 @@ pub struct Means<'a> {
     pub owner: Option<(&'a str, &'a str)>,
 }
 
-/// Decides, and acts if that is wanted, allowed and confirmed.
+/// Decides, and acts if that is wanted, allowed and confirmed. Gives the report, and what it is about.
 ///
 /// # Errors
 /// A server or an answer that is wrong.
@@ -165,7 +165,7 @@ pub fn rebalance(
     matches: &ArgMatches,
     means: &Means<'_>,
     page: &mut Page,
-) -> Result<Report, Failure> {
+) -> Result<(Report, Subject), Failure> {
     let Means { decision, live, watch, saved, owner, .. } = *means;
     // Nobody is asked about what changes nothing.
     let asks = means.consent == Consent::Ask && args.action.dry_run == DryRun::None;
@@ -200,8 +200,7 @@ pub fn rebalance(
     }
     report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
     page.gather(|| page_extras(matches, observation.recording().as_ref(), &report, decision, purpose));
-    page.is_about(|| observation.subject);
-    Ok(report)
+    Ok((report, observation.subject))
 }
 
 /// Whether something else controls living pods than the owner of this kind and name.

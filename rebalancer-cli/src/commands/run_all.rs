@@ -318,9 +318,10 @@ impl<'a> All<'a> {
         let owner = Some((member.kind.as_str(), member.name.as_str()));
         let (consent, watch) = (self.consent, &self.watch);
         let means = Means { consent, decision, live: &live, watch, saved: None, owner };
-        let mut page = self.page.part();
-        let end = rebalance(args, self.matches, &means, &mut page);
-        let mut end = end.map_err(|failure| self.watch.explained(failure));
+        let (mut end, subject) = match rebalance(args, self.matches, &means, &mut Page::default()) {
+            Ok((report, subject)) => (Ok(report), Some(subject).filter(|_| self.page.is_wanted())),
+            Err(failure) => (Err(self.watch.explained(failure)), None),
+        };
         if let Ok(report) = &mut end {
             report.requests.insert("kubernetes".to_owned(), cluster.requests() - sent);
             // What a person agreed to is not planned any more.
@@ -332,7 +333,7 @@ impl<'a> All<'a> {
         member.kafka_requests = live.kafka().map_or(0, DirectKafka::requests);
         member.notes = std::mem::replace(&mut live.notes, Notes::begin());
         (member.dry_run, member.end) = (terms.dry_run, end);
-        Ok(page.subject().map(|subject| Looked { live, terms, subject }))
+        Ok(subject.map(|subject| Looked { live, terms, subject }))
     }
 }
 
