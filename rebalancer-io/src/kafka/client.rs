@@ -9,26 +9,17 @@ use rustls::ClientConfig;
 
 use super::config::{BrokerAddress, KafkaConfig};
 use super::connection::{Connection, Patience};
-use super::error::{KafkaError, KafkaErrorKind, quoted};
-use super::group::{Group, Place};
+use super::error::{KafkaError, KafkaErrorKind, accepted};
+use super::group::Place;
 use super::messages::{
-    ConsumerGroupDescribe, DescribeGroups, DescribedGroup, FindCoordinator, Leader, ListCommittedOffsets,
-    ListGroups, ListOffsets, Metadata, Node, OffsetFetch, Request, TimesOfTopic, TopicLeaders,
+    ByTopic, FindCoordinator, ListOffsets, Metadata, OffsetFetch, PartitionOffset, Request, TopicLeaders,
 };
 use crate::pem::PemError;
 
 /// Most leaders that are asked at the same time: each takes a thread.
 const MOST_AT_ONCE: usize = 8;
 
-/// Most names of groups or topics in a message.
-const MOST_NAMES: usize = 10;
-
-/// The types of groups whose members do not own partitions.
-pub(super) const SHARE: &str = "share";
-pub(super) const STREAMS: &str = "streams";
-
 const UNKNOWN_TOPIC: i16 = 3;
-const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 
 /// Connections to the brokers of one cluster.
 pub struct KafkaClient {
@@ -36,21 +27,16 @@ pub struct KafkaClient {
     tls: Option<Arc<ClientConfig>>,
     patience: Patience,
     connections: BTreeMap<BrokerAddress, Connection>,
-    /// What is known of the groups that were asked about.
-    known: BTreeMap<String, Known>,
+    /// The coordinators of the groups that were asked about.
+    pub(super) coordinators: BTreeMap<String, BrokerAddress>,
+    /// The groups that are not asked about in the newer way: they are of the classic protocol, or their broker has no other.
+    pub(super) classic: BTreeSet<String>,
     /// The addresses of all brokers, once they were asked for. An only one coordinates every group and leads every
     /// partition.
     brokers: Vec<BrokerAddress>,
     /// The leader of each partition, by topic.
     leaders: BTreeMap<String, BTreeMap<i32, BrokerAddress>>,
     requests: usize,
-}
-
-/// How a group is asked about.
-pub(super) struct Known {
-    pub coordinator: BrokerAddress,
-    /// Whether the brokers deal its partitions, once it is known.
-    pub is_dealt_by_brokers: Option<bool>,
 }
 
 impl KafkaClient {
@@ -65,7 +51,8 @@ impl KafkaClient {
             tls,
             patience,
             connections: BTreeMap::new(),
-            known: BTreeMap::new(),
+            coordinators: BTreeMap::new(),
+            classic: BTreeSet::new(),
             brokers: Vec::new(),
             leaders: BTreeMap::new(),
             requests: 0,
@@ -87,114 +74,18 @@ impl KafkaClient {
         &self.patience
     }
 
-    /// Describes a group.
-    ///
-    /// # Errors
-    /// A broker that does not answer or refuses; a group that does not exist, or is not one of consumers.
-    pub fn group(&mut self, name: &str) -> Result<Group, KafkaError> {
-        let is_known = self.known.get(name).and_then(|known| known.is_dealt_by_brokers);
-        let (described, is_dealt_by_brokers) = match is_known {
-            Some(true) => (self.described(name, &ConsumerGroupDescribe(&[name]))?, true),
-            Some(false) => (self.described(name, &DescribeGroups(&[name]))?, false),
-            None => self.described_either_way(name)?,
-        };
-        if let Some(known) = self.known.get_mut(name) {
-            known.is_dealt_by_brokers = Some(is_dealt_by_brokers);
-        }
-        let broker = self.coordinator(name)?.broker().to_owned();
-        let described = described
-            .ok_or_else(|| KafkaErrorKind::Group("the answer has no group".to_owned()).at(&broker))?;
-        if described.error == TOPIC_AUTHORIZATION_FAILED {
-            return Err(self.hidden_topic(name, described.message.as_deref()).at(&broker));
-        }
-        if described.error != 0 {
-            let said = described.message.as_deref();
-            let kind = KafkaErrorKind::refused(described.error, format!("group {name}"), said);
-            return Err(kind.at(&broker));
-        }
-        if described.state == "Dead" {
-            return Err(self.unknown(name)?.at(&broker));
-        }
-        understood(described, is_dealt_by_brokers).map_err(|kind| kind.at(&broker))
-    }
-
-    /// Asks in the newer way first: a broker that has it answers for a group of the classic protocol that there is none.
-    fn described_either_way(&mut self, name: &str) -> Result<(Option<DescribedGroup>, bool), KafkaError> {
-        if self.coordinator(name)?.has(ConsumerGroupDescribe::API) {
-            let described = self.described(name, &ConsumerGroupDescribe(&[name]))?;
-            if !described.as_ref().is_some_and(DescribedGroup::is_of_another_protocol) {
-                return Ok((described, true));
-            }
-        }
-        Ok((self.described(name, &DescribeGroups(&[name]))?, false))
-    }
-
-    fn described<R: Request<Answer = Vec<DescribedGroup>>>(
-        &mut self,
-        name: &str,
-        request: &R,
-    ) -> Result<Option<DescribedGroup>, KafkaError> {
-        Ok(self.ask_coordinator(name, request)?.into_iter().next())
-    }
-
-    /// That the user may not see a topic of the group. The broker does not say which one: those that the user may see
-    /// narrow it down.
-    fn hidden_topic(&mut self, group: &str, said: Option<&str>) -> KafkaErrorKind {
-        let mut about = format!("a topic of group {group}");
-        // A further refusal tells no more than the first.
-        if let Ok(seen) = self.committed(group, None) {
-            let seen: BTreeSet<&str> = seen.keys().map(|(topic, _)| topic.as_str()).collect();
-            let seen = listed_names(seen.into_iter().collect());
-            about = format!("{about} (the user may see {seen} of those with a committed offset)");
-        }
-        KafkaErrorKind::refused(TOPIC_AUTHORIZATION_FAILED, about, said)
-    }
-
-    /// Why there is no group of consumers of this name.
-    fn unknown(&mut self, name: &str) -> Result<KafkaErrorKind, KafkaError> {
-        let (code, groups) = self.ask_coordinator(name, &ListGroups)?;
-        if code != 0 {
-            return Ok(KafkaErrorKind::refused(code, "the list of groups", None));
-        }
-        let of_this_name = groups.iter().find(|(group, _)| group == name);
-        if let Some((_, kind)) = of_this_name.filter(|(_, kind)| !matches!(kind.as_str(), "consumer" | "")) {
-            return Ok(other_type(name, kind));
-        }
-        let known = listed_names(groups.iter().map(|(group, _)| group.as_str()).collect());
-        Ok(KafkaErrorKind::Group(format!(
-            "there is no group {name}, or the user may not see it; of the groups that this broker coordinates the user \
-             sees {known}; is KAFKA_GROUP right?"
-        )))
-    }
-
     /// The offsets that the group has committed, of these partitions or of all.
     pub(super) fn committed(
         &mut self,
         group: &str,
         places: Option<&BTreeSet<Place>>,
     ) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        let topics = places.map(by_topic);
-        let request = OffsetFetch { group, topics: topics.as_deref() };
-        let (code, all) = self.ask_coordinator(group, &request)?;
-        let broker = self.coordinator(group)?.broker().to_owned();
-        let refused = |code, about| Err(KafkaErrorKind::refused(code, about, None).at(&broker));
-        if code != 0 {
-            return refused(code, format!("group {group}"));
-        }
-        let mut committed = BTreeMap::new();
-        for of in all {
-            if of.error != 0 {
-                return refused(
-                    of.error,
-                    format!("the offset of partition {} of topic {}", of.partition, of.topic),
-                );
-            }
-            // Negative: none.
-            if of.offset >= 0 {
-                committed.insert((of.topic, of.partition), of.offset);
-            }
-        }
-        Ok(committed)
+        let broker = self.coordinator(group)?;
+        let (code, all) = self.ask(&broker, &OffsetFetch { group, topics: places.map(by_topic) })?;
+        let all = accepted(code, format_args!("group {group}"), None)
+            .and_then(|()| listed(all, "the offset of ", false));
+        let all = all.map_err(|kind| kind.at(&broker))?;
+        Ok(known(all))
     }
 
     /// Finds the leaders of all partitions of these topics. Topics that are gone are left out.
@@ -203,10 +94,10 @@ impl KafkaClient {
             return Ok(());
         }
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let (answer, broker) = self.ask_any(&Metadata(&names))?;
-        let nodes: BTreeMap<i32, &Node> = answer.brokers.iter().map(|node| (node.id, node)).collect();
-        for topic in answer.topics {
-            let leaders = leaders(&topic, &nodes).map_err(|kind| kind.at(&broker))?;
+        let broker = self.any()?;
+        let (brokers, topics) = self.ask(&broker, &Metadata(&names))?;
+        for topic in topics {
+            let leaders = leaders(&topic, &brokers).map_err(|kind| kind.at(&broker))?;
             self.leaders.insert(topic.name, leaders);
         }
         Ok(())
@@ -214,8 +105,9 @@ impl KafkaClient {
 
     /// The addresses of all brokers.
     pub(super) fn brokers(&mut self) -> Result<Vec<BrokerAddress>, KafkaError> {
-        let (answer, _) = self.ask_any(&Metadata(&[]))?;
-        self.brokers = answer.brokers.iter().map(address).collect();
+        let any = self.any()?;
+        let (brokers, _) = self.ask(&any, &Metadata(&[]))?;
+        self.brokers = brokers.into_values().collect();
         Ok(self.brokers.clone())
     }
 
@@ -230,22 +122,7 @@ impl KafkaClient {
         request: &R,
     ) -> Result<R::Answer, KafkaError> {
         self.requests += 1;
-        let connection = self.to(broker)?;
-        connection.ask(request).map_err(|kind| kind.at(connection.broker()))
-    }
-
-    /// Asks any broker, and says which one.
-    fn ask_any<R: Request>(&mut self, request: &R) -> Result<(R::Answer, String), KafkaError> {
-        self.requests += 1;
-        let connection = self.any()?;
-        let broker = connection.broker().to_owned();
-        let answer = connection.ask(request).map_err(|kind| kind.at(&broker))?;
-        Ok((answer, broker))
-    }
-
-    /// Notes how a group is asked about.
-    pub(super) fn know(&mut self, group: &str, known: Known) {
-        self.known.insert(group.to_owned(), known);
+        self.to(broker)?.ask(request).map_err(|kind| kind.at(broker))
     }
 
     /// Closes all connections. Who coordinates and who leads stays known, and the next question connects again.
@@ -260,39 +137,32 @@ impl KafkaClient {
         addresses.iter().try_for_each(|address| self.to(address).map(drop))
     }
 
-    /// The offset of the next record of each of `places` whose leader was found.
-    pub(super) fn ends(&mut self, places: &BTreeSet<Place>) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        Ok(known(self.offsets(&all_at(places, ListOffsets::END), false)?))
-    }
-
-    /// The end of each of `places` for those who read committed records only: the first record of an open transaction, or
-    /// the end.
-    pub(super) fn readable_ends(
+    /// The end of each of `places` whose leader was found: the offset of the next record, or as those see it who read
+    /// committed records only.
+    pub(super) fn ends(
         &mut self,
         places: &BTreeSet<Place>,
+        is_committed: bool,
     ) -> Result<BTreeMap<Place, i64>, KafkaError> {
-        Ok(known(self.offsets(&all_at(places, ListOffsets::END), true)?))
+        let places = places.iter().map(|place| (place.clone(), ListOffsets::END)).collect();
+        Ok(known(self.offsets(&places, is_committed)?))
     }
 
-    /// The end for those who read committed records only that each partition had at a time in milliseconds, as far as the
-    /// times of its records tell. `None` for those without a newer record before an open transaction.
-    /// [`ListOffsets::START`] asks where the log begins.
-    pub(super) fn readable_at(
+    /// The end that each partition had at a time in milliseconds, as far as the times of its records tell. `None` for those
+    /// without a newer record. [`ListOffsets::START`] asks where the log begins. Asks several leaders at once.
+    pub(super) fn offsets(
         &mut self,
         places: &BTreeMap<Place, i64>,
-    ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
-        self.offsets(places, true)
-    }
-
-    /// Asks several leaders at once.
-    fn offsets(
-        &mut self,
-        places: &BTreeMap<Place, i64>,
-        are_committed: bool,
+        is_committed: bool,
     ) -> Result<BTreeMap<Place, Option<i64>>, KafkaError> {
         // Where there are several brokers, they were asked for the leaders of the topics that there are.
         let may_lack = self.only().is_some();
-        let mut of_leaders = self.by_leader(places);
+        let mut of_leaders: BTreeMap<BrokerAddress, ByTopic<'_, (i32, i64)>> = BTreeMap::new();
+        for ((topic, partition), timestamp_ms) in places {
+            let Some(leader) = self.leader(topic, *partition) else { continue };
+            let topics = of_leaders.entry(leader.clone()).or_default();
+            topics.entry(topic).or_default().push((*partition, *timestamp_ms));
+        }
         for address in of_leaders.keys() {
             self.to(address)?;
         }
@@ -302,14 +172,9 @@ impl KafkaClient {
             .filter_map(|(address, connection)| Some((connection, of_leaders.remove(address)?)));
         let mut asked: Vec<_> = asked.collect();
         self.requests += asked.len();
-        let ask = |(connection, topics): &mut (&mut Connection, Vec<TimesOfTopic<'_>>)| {
-            let request = ListOffsets { topics };
-            let answer = if are_committed {
-                connection.ask(&ListCommittedOffsets(request))
-            } else {
-                connection.ask(&request)
-            };
-            let answer = answer.and_then(|answer| listed(answer, may_lack));
+        let ask = |(connection, topics): &mut (&mut Connection, ByTopic<'_, (i32, i64)>)| {
+            let answer = connection.ask(&ListOffsets { topics, is_committed });
+            let answer = answer.and_then(|answer| listed(answer, "", may_lack));
             answer.map_err(|kind| kind.at(connection.broker()))
         };
         let mut offsets = BTreeMap::new();
@@ -326,82 +191,49 @@ impl KafkaClient {
         Ok(offsets)
     }
 
-    /// The partitions whose leader was found, with their times, by leader and topic.
-    fn by_leader<'p>(
-        &self,
-        places: &'p BTreeMap<Place, i64>,
-    ) -> BTreeMap<BrokerAddress, Vec<TimesOfTopic<'p>>> {
-        let mut of_leaders: BTreeMap<BrokerAddress, Vec<TimesOfTopic<'_>>> = BTreeMap::new();
-        for ((topic, partition), timestamp_ms) in places {
-            let Some(leader) = self.leader(topic, *partition) else { continue };
-            let topics = of_leaders.entry(leader.clone()).or_default();
-            match topics.last_mut().filter(|(last, _)| *last == topic.as_str()) {
-                Some((_, partitions)) => partitions.push((*partition, *timestamp_ms)),
-                None => topics.push((topic, vec![(*partition, *timestamp_ms)])),
-            }
-        }
-        of_leaders
-    }
-
     fn leader(&self, topic: &str, partition: i32) -> Option<&BrokerAddress> {
         self.only().or_else(|| self.leaders.get(topic)?.get(&partition))
     }
 
-    fn ask_coordinator<R: Request>(&mut self, group: &str, request: &R) -> Result<R::Answer, KafkaError> {
-        let address = self.coordinator_address(group)?;
-        self.ask(&address, request)
-    }
-
-    /// The connection to the coordinator of the group.
-    fn coordinator(&mut self, group: &str) -> Result<&mut Connection, KafkaError> {
-        let address = self.coordinator_address(group)?;
-        self.to(&address)
-    }
-
-    fn coordinator_address(&mut self, group: &str) -> Result<BrokerAddress, KafkaError> {
-        if let Some(known) = self.known.get(group) {
-            return Ok(known.coordinator.clone());
+    /// The broker that coordinates the group.
+    pub(super) fn coordinator(&mut self, group: &str) -> Result<BrokerAddress, KafkaError> {
+        if let Some(coordinator) = self.coordinators.get(group) {
+            return Ok(coordinator.clone());
         }
-        let coordinator = self.find_coordinator(group)?;
-        self.know(group, Known { coordinator: coordinator.clone(), is_dealt_by_brokers: None });
+        if self.brokers.is_empty() {
+            self.brokers()?;
+        }
+        let coordinator = match self.only() {
+            Some(only) => only.clone(),
+            None => self.find_coordinator(group)?,
+        };
+        self.coordinators.insert(group.to_owned(), coordinator.clone());
         Ok(coordinator)
     }
 
     fn find_coordinator(&mut self, group: &str) -> Result<BrokerAddress, KafkaError> {
-        if self.brokers.is_empty() {
-            self.brokers()?;
-        }
-        if let Some(only) = self.only() {
-            return Ok(only.clone());
-        }
-        let (answer, broker) = self.ask_any(&FindCoordinator(group))?;
-        if answer.error != 0 {
-            let said = answer.message.as_deref();
-            let about = format!("the coordinator of group {group}");
-            return Err(KafkaErrorKind::refused(answer.error, about, said).at(&broker));
-        }
-        Ok(address(&answer.node))
+        let broker = self.any()?;
+        let (code, said, coordinator) = self.ask(&broker, &FindCoordinator(group))?;
+        let about = format!("the coordinator of group {group}");
+        accepted(code, about, said.as_deref()).map_err(|kind| kind.at(&broker))?;
+        Ok(coordinator)
     }
 
-    /// A connection to any broker: the first of those to begin with that answers.
-    fn any(&mut self) -> Result<&mut Connection, KafkaError> {
-        if self.connections.is_empty() {
-            let mut failed: Option<KafkaError> = None;
-            for server in self.config.servers.clone() {
-                match self.to(&server) {
-                    Ok(_) => break,
-                    Err(error) if may_differ(&error.kind) => failed = failed.or(Some(error)),
-                    Err(error) => return Err(error),
-                }
-            }
-            if let Some(error) = failed.filter(|_| self.connections.is_empty()) {
-                return Err(error);
+    /// Any broker with a connection: if there is none, the first of those to begin with that answers.
+    fn any(&mut self) -> Result<BrokerAddress, KafkaError> {
+        if let Some(connected) = self.connections.keys().next() {
+            return Ok(connected.clone());
+        }
+        let mut failed: Option<KafkaError> = None;
+        for server in self.config.servers.clone() {
+            match self.to(&server) {
+                Ok(_) => return Ok(server),
+                Err(error) if may_differ(&error.kind) => failed = failed.or(Some(error)),
+                Err(error) => return Err(error),
             }
         }
-        let connection = self.connections.values_mut().next();
-        connection.ok_or_else(|| {
-            KafkaErrorKind::Connect("no address is given".to_owned()).at("KAFKA_BOOTSTRAP_SERVERS")
-        })
+        let none = || KafkaErrorKind::Connect("no address is given".to_owned()).at("KAFKA_BOOTSTRAP_SERVERS");
+        Err(failed.unwrap_or_else(none))
     }
 
     /// The connection to one broker.
@@ -410,7 +242,7 @@ impl KafkaClient {
             if let Some(sasl) = self.config.sasl.as_ref().filter(|_| !self.config.is_safe(address)) {
                 let reason = "it would be sent unencrypted: set KAFKA_TLS=true".to_owned();
                 let kind = KafkaErrorKind::SignIn { mechanism: sasl.mechanism(), reason };
-                return Err(kind.at(&address.to_string()));
+                return Err(kind.at(address));
             }
             let connection =
                 Connection::open(address, self.tls.as_ref(), self.config.sasl.as_ref(), &self.patience)?;
@@ -418,55 +250,6 @@ impl KafkaClient {
         }
         Ok(self.connections.get_mut(address).expect("it was inserted"))
     }
-}
-
-/// The group, if it is one of consumers whose partitions have one owner each.
-fn understood(described: DescribedGroup, is_dealt_by_brokers: bool) -> Result<Group, KafkaErrorKind> {
-    if !matches!(described.protocol_type.as_str(), "consumer" | "") {
-        return Err(other_type(&described.name, &described.protocol_type));
-    }
-    if let Some(member) = described.members.iter().find(|member| member.is_unread) {
-        return Err(KafkaErrorKind::Group(format!(
-            "member {} of group {} writes what it subscribes to, or owns, in a form of its own, which this program does not read",
-            quoted(&member.client_id),
-            described.name
-        )));
-    }
-    let group = Group::told(described, is_dealt_by_brokers);
-    if let Some((topic, number)) = group.owned_twice().filter(|_| !group.is_dealing()) {
-        return Err(KafkaErrorKind::Group(format!(
-            "partition {number} of topic {topic} is owned twice in group {}, as under an assignor of its own that deals one to \
-             several members: what each of them reads is not known",
-            group.name
-        )));
-    }
-    Ok(group)
-}
-
-/// Why a group of this type is none of consumers.
-fn other_type(name: &str, kind: &str) -> KafkaErrorKind {
-    KafkaErrorKind::Group(match kind {
-        SHARE => format!(
-            "group {name} is a share group: each of its members reads from every partition, so none has a load of its own"
-        ),
-        STREAMS => format!(
-            "group {name} is a streams group (KIP-1071): the brokers deal tasks to its members, and this program does not \
-             read those; it reads groups of Kafka Streams with group.protocol=classic"
-        ),
-        _ => format!("group {name} is of type {}, not of consumers", quoted(kind)),
-    })
-}
-
-/// Names in a message, in order.
-fn listed_names(mut names: Vec<&str>) -> String {
-    if names.is_empty() {
-        return "none".to_owned();
-    }
-    names.sort_unstable();
-    let more = names.len().saturating_sub(MOST_NAMES);
-    names.truncate(MOST_NAMES);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", quoted(&names.join(", ")))
 }
 
 /// Whether another broker of the cluster may answer where this one failed so.
@@ -480,60 +263,46 @@ const fn may_differ(kind: &KafkaErrorKind) -> bool {
     )
 }
 
-fn address(node: &Node) -> BrokerAddress {
-    // A port that is none fails to connect.
-    BrokerAddress { host: node.host.clone(), port: u16::try_from(node.port).unwrap_or_default() }
-}
-
 /// The leader of each partition of a topic; of one that is gone, of none.
 fn leaders(
     topic: &TopicLeaders,
-    nodes: &BTreeMap<i32, &Node>,
+    brokers: &BTreeMap<i32, BrokerAddress>,
 ) -> Result<BTreeMap<i32, BrokerAddress>, KafkaErrorKind> {
-    match topic.error {
-        0 => {}
-        UNKNOWN_TOPIC => return Ok(BTreeMap::new()),
-        code => return Err(KafkaErrorKind::refused(code, format!("topic {}", topic.name), None)),
+    if topic.error == UNKNOWN_TOPIC {
+        return Ok(BTreeMap::new());
     }
-    let leader = |of: &Leader| {
-        let node = nodes.get(&of.node).ok_or_else(|| {
-            let about = format!("partition {} of topic {} has no leader now", of.partition, topic.name);
-            KafkaErrorKind::Group(about)
+    accepted(topic.error, format_args!("topic {}", topic.name), None)?;
+    let leader = |(partition, node): &(i32, i32)| {
+        let leader = brokers.get(node).ok_or_else(|| {
+            KafkaErrorKind::Group(format!("partition {partition} of topic {} has no leader now", topic.name))
         })?;
-        Ok((of.partition, address(node)))
+        Ok((*partition, leader.clone()))
     };
     topic.partitions.iter().map(leader).collect()
 }
 
-/// All partitions with the same time.
-fn all_at(places: &BTreeSet<Place>, time: i64) -> BTreeMap<Place, i64> {
-    places.iter().map(|place| (place.clone(), time)).collect()
-}
-
-/// Partitions by topic.
-fn by_topic(places: &BTreeSet<Place>) -> Vec<(&str, Vec<i32>)> {
-    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+fn by_topic(places: &BTreeSet<Place>) -> ByTopic<'_, i32> {
+    let mut topics = ByTopic::new();
     for (topic, partition) in places {
-        topics.entry(topic).or_default().push(*partition);
+        topics.entry(topic.as_str()).or_default().push(*partition);
     }
-    topics.into_iter().collect()
+    topics
 }
 
-/// The offsets of an answer. Without those of topics that are gone, if some may be.
+/// The offsets of an answer, none where it is negative. Without those of topics that are gone, if some may be. `what` is asked
+/// of each partition.
 fn listed(
-    answer: Vec<super::messages::Listed>,
+    answer: Vec<PartitionOffset>,
+    what: &str,
     may_lack: bool,
 ) -> Result<BTreeMap<Place, Option<i64>>, KafkaErrorKind> {
     let mut offsets = BTreeMap::new();
-    for of in answer {
-        if may_lack && of.error == UNKNOWN_TOPIC {
+    for PartitionOffset { place, error, offset } in answer {
+        if may_lack && error == UNKNOWN_TOPIC {
             continue;
         }
-        if of.error != 0 {
-            let about = format!("partition {} of topic {}", of.partition, of.topic);
-            return Err(KafkaErrorKind::refused(of.error, about, None));
-        }
-        offsets.insert((of.topic, of.partition), Some(of.offset).filter(|offset| *offset >= 0));
+        accepted(error, format_args!("{what}partition {} of topic {}", place.1, place.0), None)?;
+        offsets.insert(place, Some(offset).filter(|offset| *offset >= 0));
     }
     Ok(offsets)
 }

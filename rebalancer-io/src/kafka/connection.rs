@@ -18,12 +18,11 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::config::{BrokerAddress, Sasl};
-use super::error::{KafkaError, KafkaErrorKind, quoted};
+use super::error::{KafkaError, KafkaErrorKind, accepted, quoted};
 use super::messages::{Api, ApiVersions, Request, SaslAuthenticate, SaslHandshake};
 use super::msk_iam;
 use super::sasl::{Scram, oauth_bearer, plain};
 use super::wire::{MAX_ANSWER_BYTES, Reader, Writer};
-use crate::prometheus::{SecretSource, TransportError};
 use crate::secrets::Secrets;
 
 /// Time limit of connecting, and of each answer. A broker answers each of these requests from memory.
@@ -51,7 +50,7 @@ impl Patience {
 /// A connection to one broker.
 pub(super) struct Connection {
     stream: Stream,
-    broker: String,
+    broker: BrokerAddress,
     /// The smallest and the largest version that the broker understands, by request.
     versions: BTreeMap<i16, (i16, i16)>,
     correlation: i32,
@@ -73,10 +72,13 @@ struct Patient {
 
 impl Patient {
     /// # Errors
-    /// The time is over.
+    /// The time is over; the error is of this module's kind.
     fn go_on(&self) -> io::Result<()> {
-        if self.patience.is_over() || self.until <= Instant::now() {
-            return Err(io::ErrorKind::TimedOut.into());
+        if self.patience.is_over() {
+            return Err(io::Error::other(KafkaErrorKind::Stopped));
+        }
+        if self.until <= Instant::now() {
+            return Err(io::Error::other(KafkaErrorKind::Timeout(ANSWER_LIMIT)));
         }
         Ok(())
     }
@@ -124,13 +126,12 @@ impl Connection {
         sasl: Option<&Sasl>,
         patience: &Patience,
     ) -> Result<Self, KafkaError> {
-        let broker = address.to_string();
         let open = || {
             let socket = connect(address, patience)?;
             let stream = Stream::new(socket, address, tls, patience)?;
             let versions = BTreeMap::new();
             let mut connection =
-                Self { stream, broker: broker.clone(), versions, correlation: 0, closes: "" };
+                Self { stream, broker: address.clone(), versions, correlation: 0, closes: "" };
             connection.ask_versions()?;
             match sasl {
                 Some(sasl) => connection.sign_in(sasl, &address.host)?,
@@ -138,11 +139,10 @@ impl Connection {
             }
             Ok(connection)
         };
-        open().map_err(|kind: KafkaErrorKind| kind.at(&broker))
+        open().map_err(|kind: KafkaErrorKind| kind.at(address))
     }
 
-    /// The broker's address.
-    pub(super) fn broker(&self) -> &str {
+    pub(super) const fn broker(&self) -> &BrokerAddress {
         &self.broker
     }
 
@@ -177,9 +177,7 @@ impl Connection {
             }
         };
         let (code, versions) = self.exchange(&ApiVersions, ApiVersions::API.versions[0], hint)?;
-        if code != 0 {
-            return Err(KafkaErrorKind::refused(code, "its versions", None));
-        }
+        accepted(code, "its versions", None)?;
         self.versions = versions.into_iter().map(|[key, least, most]| (key, (least, most))).collect();
         Ok(())
     }
@@ -192,16 +190,12 @@ impl Connection {
     ) -> Result<R::Answer, KafkaErrorKind> {
         self.correlation = self.correlation.wrapping_add(1);
         let frame = frame(request, version, self.correlation);
-        self.stream.patient().until = Instant::now() + ANSWER_LIMIT;
-        let answer = self.stream.exchange(&frame);
-        let answer = answer.map_err(|failed| failed.explained(closed, &self.stream.patient().patience))?;
-        let mut from = Reader::new(&answer);
+        let answer = self.stream.exchange(&frame).map_err(|error| KafkaErrorKind::of(error, closed))?;
+        let mut from = Reader::new(&answer, R::API.is_flexible);
         if from.i32()? != self.correlation {
             return Err(KafkaErrorKind::OtherAnswer);
         }
-        if R::API.is_flexible {
-            from.skip_tags()?;
-        }
+        from.skip_tags()?;
         Ok(R::read(&mut from, version)?)
     }
 
@@ -209,18 +203,16 @@ impl Connection {
         let mechanism = sasl.mechanism();
         let failed = |reason: String| KafkaErrorKind::SignIn { mechanism, reason };
         let (code, mechanisms) = self.ask(&SaslHandshake(mechanism))?;
-        if code != 0 {
-            let said = format!("the broker has {}", quoted(&mechanisms.join(", ")));
-            return Err(KafkaErrorKind::refused(code, mechanism, Some(&said)));
-        }
+        let said = format!("the broker has {}", quoted(&mechanisms.join(", ")));
+        accepted(code, mechanism, Some(&said))?;
         match sasl {
             Sasl::Plain { username, password } => {
-                let password = secret(password)?;
+                let password = password.read()?;
                 let message = plain(username, password.expose_secret());
                 self.step(mechanism, &message, &password).map(drop)
             }
             Sasl::OauthBearer { token } => {
-                let token = secret(token)?;
+                let token = token.read()?;
                 let said = self.step(mechanism, &oauth_bearer(token.expose_secret()), &token)?;
                 // What a server says here is why it refuses.
                 let refused =
@@ -236,7 +228,7 @@ impl Connection {
                 self.step(mechanism, &message, &token).map(drop)
             }
             Sasl::Scram { hash, username, password } => {
-                let password = secret(password)?;
+                let password = password.read()?;
                 let nonce = nonce().ok_or_else(|| failed("the system has no randomness".to_owned()))?;
                 let scram = Scram::new(*hash, username, password.expose_secret(), nonce);
                 let first = self.step(mechanism, scram.first_message().as_bytes(), &password)?;
@@ -254,12 +246,10 @@ impl Connection {
         message: &[u8],
         password: &SecretString,
     ) -> Result<Vec<u8>, KafkaErrorKind> {
-        let answer = self.ask(&SaslAuthenticate(message))?;
-        if answer.error == 0 {
-            return Ok(answer.bytes);
-        }
-        let said = masked(answer.message.unwrap_or_default().as_bytes(), password);
-        Err(KafkaErrorKind::refused(answer.error, format!("signing in by {mechanism}"), Some(&said)))
+        let (code, said, answer) = self.ask(&SaslAuthenticate(message))?;
+        let said = masked(said.unwrap_or_default().as_bytes(), password);
+        accepted(code, format_args!("signing in by {mechanism}"), Some(&said))?;
+        Ok(answer)
     }
 }
 
@@ -267,13 +257,6 @@ fn masked(said: &[u8], password: &SecretString) -> String {
     let mut secrets = Secrets::default();
     secrets.add(password.expose_secret());
     secrets.masked(&String::from_utf8_lossy(said))
-}
-
-fn secret(source: &SecretSource) -> Result<SecretString, KafkaErrorKind> {
-    source.read().map_err(|error| match error {
-        TransportError::Credentials { path, reason } => KafkaErrorKind::Credentials { path, reason },
-        other => KafkaErrorKind::Broken(other.to_string()),
-    })
 }
 
 /// A random text.
@@ -323,9 +306,8 @@ fn frame<R: Request>(request: &R, version: i16, correlation: i32) -> Vec<u8> {
     body.i16(version);
     body.i32(correlation);
     body.string("pod-rebalancer");
-    if R::API.is_flexible {
-        body.no_tags();
-    }
+    body.is_compact = R::API.is_flexible;
+    body.no_tags();
     request.write(&mut body, version);
     let mut frame = Writer::default();
     frame.bytes(&body.into_bytes());
@@ -352,67 +334,40 @@ impl Stream {
             .map_err(|error| KafkaErrorKind::Tls(error.to_string()))?;
         while session.is_handshaking() {
             let done = session.complete_io(&mut patient);
-            done.map_err(|error| Failed::Io(error).explained("is this a listener with TLS?", patience))?;
+            done.map_err(|error| KafkaErrorKind::of(error, "is this a listener with TLS?"))?;
         }
         Ok(Self::Tls(Box::new(StreamOwned::new(session, patient))))
     }
 
-    const fn patient(&mut self) -> &mut Patient {
+    fn exchange(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
+        let until = Instant::now() + ANSWER_LIMIT;
         match self {
-            Self::Plain(patient) => patient,
-            Self::Tls(stream) => &mut stream.sock,
-        }
-    }
-
-    fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, Failed> {
-        match self {
-            Self::Plain(stream) => exchange(stream, frame),
-            Self::Tls(stream) => exchange(stream, frame),
-        }
-    }
-}
-
-/// Why there is no answer.
-enum Failed {
-    Io(io::Error),
-    TooLarge(u32),
-}
-
-impl From<io::Error> for Failed {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl Failed {
-    fn explained(self, closed: &'static str, patience: &Patience) -> KafkaErrorKind {
-        match self {
-            Self::TooLarge(bytes) => KafkaErrorKind::TooLarge(bytes),
-            Self::Io(error) => match error.kind() {
-                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock if patience.is_over() => {
-                    KafkaErrorKind::Stopped
-                }
-                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => KafkaErrorKind::Timeout(ANSWER_LIMIT),
-                _ => KafkaErrorKind::of(&error, closed),
-            },
+            Self::Plain(stream) => {
+                stream.until = until;
+                exchange(stream, frame)
+            }
+            Self::Tls(stream) => {
+                stream.sock.until = until;
+                exchange(stream, frame)
+            }
         }
     }
 }
 
-fn exchange(stream: &mut (impl Read + Write), frame: &[u8]) -> Result<Vec<u8>, Failed> {
+fn exchange(stream: &mut (impl Read + Write), frame: &[u8]) -> io::Result<Vec<u8>> {
     stream.write_all(frame)?;
     stream.flush()?;
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);
     if length > MAX_ANSWER_BYTES {
-        return Err(Failed::TooLarge(length));
+        return Err(io::Error::other(KafkaErrorKind::TooLarge(length)));
     }
     let mut answer: Vec<u8> = Vec::new();
     // Grows with what arrives.
     let read = stream.take(length.into()).read_to_end(&mut answer)?;
     if read < length as usize {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(answer)
 }
@@ -436,7 +391,7 @@ mod tests {
         let mut stream = Stream::new(socket, &address, None, &patience).expect("a socket");
         // More than the buffers of both sides take.
         let answer = stream.exchange(&vec![0; 64 << 20]);
-        let failed = answer.expect_err("nobody reads").explained("", &patience);
+        let failed = KafkaErrorKind::of(answer.expect_err("nobody reads"), "");
         assert!(matches!(failed, KafkaErrorKind::Stopped), "{failed}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         drop(unread);

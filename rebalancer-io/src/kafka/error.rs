@@ -1,11 +1,11 @@
 //! What can go wrong with a broker, in words that say which broker, what it said, and what to do.
 
+use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::wire::{MAX_ANSWER_BYTES, Malformed};
-use crate::prometheus::{shortened, tls_error, tls_words};
+use crate::prometheus::{TransportError, shortened, tls_error, tls_words};
 
 /// A question that was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -80,22 +80,21 @@ pub enum KafkaErrorKind {
         reason: String,
     },
     /// A credential could not be read.
-    #[error("cannot read the credential in {path}: {reason}", path = .path.display())]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Credentials(#[from] TransportError),
     /// The group is not one that is understood.
     #[error("{0}")]
     Group(String),
 }
 
 impl KafkaErrorKind {
-    /// An error of the connection, and what may explain that it was closed.
-    pub(super) fn of(error: &io::Error, closed: &'static str) -> Self {
-        if let Some(tls) = tls_error(error) {
+    /// An error of the connection, which may be one of these itself; and what may explain that it was closed.
+    pub(super) fn of(error: io::Error, closed: &'static str) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(kind) => return kind,
+            Err(error) => error,
+        };
+        if let Some(tls) = tls_error(&error) {
             return Self::Tls(format!("{}{}", shortened(&tls_words(tls), MAX_WORDS), tls_advice(tls)));
         }
         match error.kind() {
@@ -108,14 +107,19 @@ impl KafkaErrorKind {
     }
 
     /// A refusal of what was asked about.
-    pub(super) fn refused(code: i16, about: impl Into<String>, said: Option<&str>) -> Self {
+    pub(super) fn refused(code: i16, about: impl Display, said: Option<&str>) -> Self {
         let said = said.filter(|text| !text.is_empty()).map(|text| shortened(text, MAX_WORDS));
-        Self::Refused { about: quoted(&about.into()), code, said }
+        Self::Refused { about: quoted(&about.to_string()), code, said }
     }
 
-    pub(super) fn at(self, broker: &str) -> KafkaError {
-        KafkaError { broker: broker.to_owned(), kind: self }
+    pub(super) fn at(self, broker: impl Display) -> KafkaError {
+        KafkaError { broker: broker.to_string(), kind: self }
     }
+}
+
+/// An error where the code of an answer is that of one.
+pub(super) fn accepted(code: i16, about: impl Display, said: Option<&str>) -> Result<(), KafkaErrorKind> {
+    if code == 0 { Ok(()) } else { Err(KafkaErrorKind::refused(code, about, said)) }
 }
 
 /// Longest quotation of a broker, in characters.

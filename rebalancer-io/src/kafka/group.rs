@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::messages::{DescribedGroup, DescribedMember};
-
 /// Topic and number of a partition.
 pub type Place = (String, i32);
 
@@ -23,7 +21,7 @@ pub struct Group {
 }
 
 /// A member of a consumer group: one consumer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member {
     /// The id that the group gives it.
     pub id: String,
@@ -44,23 +42,6 @@ pub struct Member {
 }
 
 impl Group {
-    /// What was told of a group.
-    pub(super) fn told(described: DescribedGroup, is_dealt_by_brokers: bool) -> Self {
-        let DescribedGroup { name, state, assignor, members, .. } = described;
-        let members = members.into_iter().map(|member| Member {
-            deals_as_modelled: is_dealt_by_brokers || deals_as_java(&member, &assignor, &name),
-            id: member.id,
-            instance_id: member.instance_id,
-            client_id: member.client_id,
-            host: member.host,
-            rack: member.rack,
-            topics: member.topics,
-            owned: member.owned,
-        });
-        let members: Vec<Member> = members.collect();
-        Self { name, state, is_dealt_by_brokers, assignor, members }
-    }
-
     /// Whether every partition has the owner it is to have.
     pub fn is_stable(&self) -> bool {
         self.state == "Stable"
@@ -94,15 +75,14 @@ impl Group {
     }
 }
 
-/// Whether a member is known to deal as the Java client does, which the models follow. Other clients have sticky assignors of
-/// the same names that deal otherwise, and some write all else as the Java client does: only the `client.id` tells it that it
-/// makes up itself.
-fn deals_as_java(member: &DescribedMember, assignor: &str, group: &str) -> bool {
+/// Whether a member that wrote its subscription in this version is known to deal as the Java client does, which the models
+/// follow. Other clients have sticky assignors of the same names that deal otherwise, and some write all else as the Java
+/// client does: only the `client.id` tells it that it makes up itself.
+pub(super) fn deals_as_java(version: i16, client_id: &str, group: &Group) -> bool {
     /// The version of subscriptions since Kafka 3.5.
     const VERSION: i16 = 3;
-    let is_sticky = matches!(assignor, "sticky" | "cooperative-sticky");
-    member.version.is_some_and(|version| version >= VERSION)
-        && (!is_sticky || is_made_up(&member.client_id, group))
+    let is_sticky = matches!(group.assignor.as_str(), "sticky" | "cooperative-sticky");
+    version >= VERSION && (!is_sticky || is_made_up(client_id, &group.name))
 }
 
 /// Whether the Java client made up this `client.id`: of the group and a number.
@@ -134,40 +114,29 @@ mod tests {
             ("range", "orders-7d9f-bb2cd", 3, true),
             ("roundrobin", "sarama", 0, false),
         ] {
-            let client_id = client_id.to_owned();
-            let member = DescribedMember { client_id, version: Some(version), ..DescribedMember::default() };
-            assert_eq!(
-                deals_as_java(&member, assignor, "orders"),
-                expected,
-                "{assignor} {}",
-                member.client_id
-            );
-            let untold = DescribedMember { version: None, ..member };
-            assert!(!deals_as_java(&untold, assignor, "orders"), "{assignor} {}", untold.client_id);
+            let group = group(assignor, Vec::new());
+            assert_eq!(deals_as_java(version, client_id, &group), expected, "{assignor} {client_id}");
+        }
+    }
+
+    fn group(assignor: &str, members: Vec<Member>) -> Group {
+        Group {
+            name: "orders".to_owned(),
+            state: "Stable".to_owned(),
+            is_dealt_by_brokers: false,
+            assignor: assignor.to_owned(),
+            members,
         }
     }
 
     #[test]
     fn a_partition_of_two_members_is_found() {
-        let member = |owned: &[i32]| DescribedMember {
+        let member = |owned: &[i32]| Member {
             owned: owned.iter().map(|number| ("orders".to_owned(), *number)).collect(),
-            ..DescribedMember::default()
+            ..Member::default()
         };
-        let twice = |members: [&[i32]; 2]| {
-            let group = Group::told(
-                DescribedGroup {
-                    name: "orders".to_owned(),
-                    error: 0,
-                    message: None,
-                    state: "Stable".to_owned(),
-                    protocol_type: "consumer".to_owned(),
-                    assignor: "everything".to_owned(),
-                    members: members.map(member).into(),
-                },
-                false,
-            );
-            group.owned_twice().cloned()
-        };
+        let twice =
+            |members: [&[i32]; 2]| group("everything", members.map(member).into()).owned_twice().cloned();
         assert_eq!(twice([&[1, 0], &[2]]), None);
         assert_eq!(twice([&[0, 1], &[2, 1]]), Some(("orders".to_owned(), 1)));
         assert_eq!(twice([&[0, 0], &[]]), Some(("orders".to_owned(), 0)));

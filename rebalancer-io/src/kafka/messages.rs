@@ -1,6 +1,10 @@
 //! The requests that are sent to Kafka and their answers, each in the versions that brokers from 2.1 to 4 have in common.
 
-use super::wire::{Malformed, Reader, TOO_MANY, Writer};
+use std::collections::BTreeMap;
+
+use super::config::BrokerAddress;
+use super::group::{Group, Member, Place, deals_as_java};
+use super::wire::{Malformed, Reader, Writer};
 
 /// Most partitions in one answer: ten times those of a large group.
 const MOST_PARTITIONS: usize = 100_000;
@@ -73,56 +77,34 @@ impl Request for SaslHandshake<'_> {
 /// A step of signing in.
 pub(super) struct SaslAuthenticate<'a>(pub &'a [u8]);
 
-pub(super) struct SaslAnswer {
-    pub error: Code,
-    pub message: Option<String>,
-    pub bytes: Vec<u8>,
-}
-
 impl Request for SaslAuthenticate<'_> {
     const API: Api = api(36, "SaslAuthenticate", &[0]);
-    type Answer = SaslAnswer;
+    /// With its own words, and the next step of the broker.
+    type Answer = (Code, Option<String>, Vec<u8>);
 
     fn write(&self, to: &mut Writer, _: i16) {
         to.bytes(self.0);
     }
 
     fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
-        Ok(SaslAnswer { error: from.i16()?, message: from.nullable_string()?, bytes: from.bytes()?.to_vec() })
+        Ok((from.i16()?, from.nullable_string()?, from.bytes()?.to_vec()))
     }
 }
 
 /// Asks for the brokers, and the leaders of the partitions of these topics.
 pub(super) struct Metadata<'a>(pub &'a [&'a str]);
 
-pub(super) struct MetadataAnswer {
-    pub brokers: Vec<Node>,
-    pub topics: Vec<TopicLeaders>,
-}
-
-/// A broker and its address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Node {
-    pub id: i32,
-    pub host: String,
-    pub port: i32,
-}
-
+/// The leaders of a topic's partitions, by the numbers of both.
 pub(super) struct TopicLeaders {
     pub error: Code,
     pub name: String,
-    pub partitions: Vec<Leader>,
-}
-
-/// A partition and the broker that leads it.
-pub(super) struct Leader {
-    pub partition: i32,
-    pub node: i32,
+    pub partitions: Vec<(i32, i32)>,
 }
 
 impl Request for Metadata<'_> {
     const API: Api = api(3, "Metadata", &[4]);
-    type Answer = MetadataAnswer;
+    /// The brokers by their numbers, and the topics.
+    type Answer = (BTreeMap<i32, BrokerAddress>, Vec<TopicLeaders>);
 
     fn write(&self, to: &mut Writer, _: i16) {
         to.list(self.0.iter(), |to, topic| to.string(topic));
@@ -133,7 +115,7 @@ impl Request for Metadata<'_> {
     fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
         from.i32()?;
         let brokers = from.list(|from| {
-            let node = Node { id: from.i32()?, host: from.string()?, port: from.i32()? };
+            let node = (from.i32()?, address(from)?);
             from.nullable_string()?;
             Ok(node)
         })?;
@@ -144,13 +126,19 @@ impl Request for Metadata<'_> {
             from.bool()?;
             Ok(TopicLeaders { error, name, partitions: from.list(leader)? })
         })?;
-        Ok(MetadataAnswer { brokers, topics })
+        Ok((brokers.into_iter().collect(), topics))
     }
 }
 
-fn leader(from: &mut Reader<'_>) -> Result<Leader, Malformed> {
+fn address(from: &mut Reader<'_>) -> Result<BrokerAddress, Malformed> {
+    let (host, port) = (from.string()?, from.i32()?);
+    // A port that is none fails to connect.
+    Ok(BrokerAddress { host, port: u16::try_from(port).unwrap_or_default() })
+}
+
+fn leader(from: &mut Reader<'_>) -> Result<(i32, i32), Malformed> {
     from.i16()?;
-    let leader = Leader { partition: from.i32()?, node: from.i32()? };
+    let leader = (from.i32()?, from.i32()?);
     from.list(Reader::i32)?;
     from.list(Reader::i32)?;
     Ok(leader)
@@ -159,15 +147,10 @@ fn leader(from: &mut Reader<'_>) -> Result<Leader, Malformed> {
 /// Asks which broker coordinates a group.
 pub(super) struct FindCoordinator<'a>(pub &'a str);
 
-pub(super) struct CoordinatorAnswer {
-    pub error: Code,
-    pub message: Option<String>,
-    pub node: Node,
-}
-
 impl Request for FindCoordinator<'_> {
     const API: Api = api(10, "FindCoordinator", &[1]);
-    type Answer = CoordinatorAnswer;
+    /// With its own words, and the coordinator.
+    type Answer = (Code, Option<String>, BrokerAddress);
 
     fn write(&self, to: &mut Writer, _: i16) {
         to.string(self.0);
@@ -177,8 +160,8 @@ impl Request for FindCoordinator<'_> {
     fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
         from.i32()?;
         let (error, message) = (from.i16()?, from.nullable_string()?);
-        let node = Node { id: from.i32()?, host: from.string()?, port: from.i32()? };
-        Ok(CoordinatorAnswer { error, message, node })
+        from.i32()?;
+        Ok((error, message, address(from)?))
     }
 }
 
@@ -187,14 +170,13 @@ pub(super) struct DescribeGroups<'a>(pub &'a [&'a str]);
 
 /// A group of either protocol.
 pub(super) struct DescribedGroup {
-    pub name: String,
     pub error: Code,
     pub message: Option<String>,
-    pub state: String,
     /// `consumer` for a group of consumers; empty where the answer does not say.
     pub protocol_type: String,
-    pub assignor: String,
-    pub members: Vec<DescribedMember>,
+    /// The `client.id` of a member that wrote what it subscribes to, or owns, in a form that is not read.
+    pub unread: Option<String>,
+    pub group: Group,
 }
 
 impl DescribedGroup {
@@ -204,21 +186,6 @@ impl DescribedGroup {
         const UNSUPPORTED_VERSION: Code = 35;
         matches!(self.error, GROUP_ID_NOT_FOUND | UNSUPPORTED_VERSION)
     }
-}
-
-#[derive(Default)]
-pub(super) struct DescribedMember {
-    pub id: String,
-    pub instance_id: Option<String>,
-    pub client_id: String,
-    pub host: String,
-    pub rack: Option<String>,
-    pub topics: Vec<String>,
-    pub owned: Vec<(String, i32)>,
-    /// The version in which it wrote what it subscribes to, if it did so itself.
-    pub version: Option<i16>,
-    /// Whether it wrote what it subscribes to, or owns, in a form that is not read.
-    pub is_unread: bool,
 }
 
 impl Request for DescribeGroups<'_> {
@@ -235,48 +202,57 @@ impl Request for DescribeGroups<'_> {
     fn read(from: &mut Reader<'_>, version: i16) -> Result<Self::Answer, Malformed> {
         from.i32()?;
         from.list(|from| {
-            let (error, name) = (from.i16()?, from.string()?);
-            let (state, protocol_type, assignor) = (from.string()?, from.string()?, from.string()?);
-            let is_of_consumers = protocol_type == "consumer";
-            let members = from.list(|from| classic_member(from, version, is_of_consumers))?;
+            let (error, name, state) = (from.i16()?, from.string()?, from.string()?);
+            let (protocol_type, assignor) = (from.string()?, from.string()?);
+            let mut group = Group { name, state, is_dealt_by_brokers: false, assignor, members: Vec::new() };
+            let (is_of_consumers, mut unread) = (protocol_type == "consumer", None);
+            group.members = from.list(|from| {
+                let (member, is_read) = classic_member(from, version, is_of_consumers, &group)?;
+                if !is_read {
+                    unread.get_or_insert_with(|| member.client_id.clone());
+                }
+                Ok(member)
+            })?;
             if version >= 3 {
                 from.i32()?;
             }
-            Ok(DescribedGroup { name, error, message: None, state, protocol_type, assignor, members })
+            Ok(DescribedGroup { error, message: None, protocol_type, unread, group })
         })
     }
 }
 
-/// What members of other kinds than consumers subscribe to and own is written in forms of their own. Of consumers too it is
-/// written by clients: what one of them writes must not keep the broker's other groups from being read.
+/// A member of a group, and whether all that it wrote itself was read. What members of other kinds than consumers subscribe
+/// to and own is written in forms of their own. Of consumers too it is written by clients: what one of them writes must not
+/// keep the broker's other groups from being read.
 fn classic_member(
     from: &mut Reader<'_>,
     version: i16,
     is_of_consumers: bool,
-) -> Result<DescribedMember, Malformed> {
+    group: &Group,
+) -> Result<(Member, bool), Malformed> {
     let id = from.string()?;
     let instance_id = if version >= 4 { from.nullable_string()? } else { None };
     let (client_id, host) = (from.string()?, from.string()?);
     let (subscription, assignment) = (from.bytes()?, from.bytes()?);
-    let mut member = DescribedMember { id, instance_id, client_id, host, ..DescribedMember::default() };
+    let mut member = Member { id, instance_id, client_id, host, ..Member::default() };
+    let mut is_read = true;
     // Both are empty until the group has dealt its partitions.
     if is_of_consumers && !subscription.is_empty() {
-        match from.inside(subscription, subscribed) {
-            Ok((topics, version, rack)) => {
-                (member.topics, member.version, member.rack) = (topics, Some(version), rack);
+        match from.inside(subscription, subscribed)? {
+            Some((topics, version, rack)) => {
+                member.deals_as_modelled = deals_as_java(version, &member.client_id, group);
+                (member.topics, member.rack) = (topics, rack);
             }
-            Err(TOO_MANY) => return Err(TOO_MANY),
-            Err(_) => member.is_unread = true,
+            None => is_read = false,
         }
     }
     if is_of_consumers && !assignment.is_empty() {
-        match from.inside(assignment, assigned) {
-            Ok(owned) => member.owned = owned,
-            Err(TOO_MANY) => return Err(TOO_MANY),
-            Err(_) => member.is_unread = true,
+        match from.inside(assignment, assigned)? {
+            Some(owned) => member.owned = owned,
+            None => is_read = false,
         }
     }
-    Ok(member)
+    Ok((member, is_read))
 }
 
 /// The topics of a subscription, its version, and its rack.
@@ -289,9 +265,9 @@ fn subscribed(from: &mut Reader<'_>) -> Result<(Vec<String>, i16, Option<String>
 }
 
 /// The partitions of an assignment.
-fn assigned(from: &mut Reader<'_>) -> Result<Vec<(String, i32)>, Malformed> {
+fn assigned(from: &mut Reader<'_>) -> Result<Vec<Place>, Malformed> {
     from.i16()?;
-    places(from.list(|from| Ok((from.topic()?, from.list(Reader::i32)?)))?)
+    by_topic(from, Reader::i32, |topic, partition| (topic, partition))
 }
 
 /// The rack of a subscription, which stands behind its topics.
@@ -316,64 +292,59 @@ impl Request for ConsumerGroupDescribe<'_> {
     type Answer = Vec<DescribedGroup>;
 
     fn write(&self, to: &mut Writer, _: i16) {
-        to.compact_texts(self.0);
+        to.list(self.0.iter(), |to, name| to.string(name));
         to.bool(false);
         to.no_tags();
     }
 
     fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
         from.i32()?;
-        from.compact_list(|from| {
-            let (error, message) = (from.i16()?, from.compact_nullable_string()?);
-            let (name, state) = (from.compact_string()?, from.compact_string()?);
+        from.list(|from| {
+            let (error, message) = (from.i16()?, from.nullable_string()?);
+            let (name, state) = (from.string()?, from.string()?);
             from.i32()?;
             from.i32()?;
-            let assignor = from.compact_string()?;
-            let members = from.compact_list(member)?;
+            let (assignor, members) = (from.string()?, from.list(member)?);
             from.i32()?;
             from.skip_tags()?;
-            let protocol_type = "consumer".to_owned();
-            Ok(DescribedGroup { name, error, message, state, protocol_type, assignor, members })
+            let group = Group { name, state, is_dealt_by_brokers: true, assignor, members };
+            Ok(DescribedGroup { error, message, protocol_type: "consumer".to_owned(), unread: None, group })
         })
     }
 }
 
-fn member(from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
-    let (id, instance_id) = (from.compact_string()?, from.compact_nullable_string()?);
-    let rack = from.compact_nullable_string()?.filter(|rack| !rack.is_empty());
+fn member(from: &mut Reader<'_>) -> Result<Member, Malformed> {
+    let (id, instance_id) = (from.string()?, from.nullable_string()?);
+    let rack = from.nullable_string()?.filter(|rack| !rack.is_empty());
     from.i32()?;
-    let (client_id, host) = (from.compact_string()?, from.compact_string()?);
-    let topics = from.compact_list(Reader::compact_topic)?;
-    from.compact_nullable_string()?;
+    let (client_id, host) = (from.string()?, from.string()?);
+    let topics = from.list(Reader::topic)?;
+    from.nullable_string()?;
     let owned = assignment(from)?;
     // What it is to own; the same as soon as the group is stable.
     assignment(from)?;
     from.skip_tags()?;
-    Ok(DescribedMember {
-        id,
-        instance_id,
-        client_id,
-        host,
-        rack,
-        topics,
-        owned,
-        ..DescribedMember::default()
-    })
+    Ok(Member { id, instance_id, client_id, host, rack, topics, owned, deals_as_modelled: true })
 }
 
-fn assignment(from: &mut Reader<'_>) -> Result<Vec<(String, i32)>, Malformed> {
-    let topics = from.compact_list(|from| {
+fn assignment(from: &mut Reader<'_>) -> Result<Vec<Place>, Malformed> {
+    let topics = from.list(|from| {
         from.skip_uuid()?;
-        let topic = (from.compact_topic()?, from.compact_list(Reader::i32)?);
+        let topic = (from.topic()?, from.list(Reader::i32)?);
         from.skip_tags()?;
         Ok(topic)
     })?;
     from.skip_tags()?;
-    places(topics)
+    flat(topics, |topic, partition| (topic, partition))
 }
 
-fn places(topics: Vec<(String, Vec<i32>)>) -> Result<Vec<(String, i32)>, Malformed> {
-    flat(topics, |topic, partition| (topic, partition))
+/// Reads a list of topics with a list of partitions each.
+fn by_topic<'a, T, U>(
+    from: &mut Reader<'a>,
+    mut partition: impl FnMut(&mut Reader<'a>) -> Result<T, Malformed>,
+    of: impl Fn(String, T) -> U,
+) -> Result<Vec<U>, Malformed> {
+    flat(from.list(|from| Ok((from.topic()?, from.list(&mut partition)?)))?, of)
 }
 
 /// The partitions of all topics, each with the name of its topic.
@@ -404,28 +375,31 @@ impl Request for ListGroups {
     }
 }
 
+/// Partitions by topic, with what is asked about each.
+pub(super) type ByTopic<'a, T> = BTreeMap<&'a str, Vec<T>>;
+
+/// An offset that was asked for.
+pub(super) struct PartitionOffset {
+    pub place: Place,
+    pub error: Code,
+    /// Negative for none.
+    pub offset: i64,
+}
+
 /// Asks for the offsets that a group has committed.
 pub(super) struct OffsetFetch<'a> {
     pub group: &'a str,
-    /// Topics and partitions; `None` for all.
-    pub topics: Option<&'a [(&'a str, Vec<i32>)]>,
-}
-
-pub(super) struct Committed {
-    pub topic: String,
-    pub partition: i32,
-    /// -1 for none.
-    pub offset: i64,
-    pub error: Code,
+    /// `None` for all.
+    pub topics: Option<ByTopic<'a, i32>>,
 }
 
 impl Request for OffsetFetch<'_> {
     const API: Api = api(9, "OffsetFetch", &[2]);
-    type Answer = (Code, Vec<Committed>);
+    type Answer = (Code, Vec<PartitionOffset>);
 
     fn write(&self, to: &mut Writer, _: i16) {
         to.string(self.group);
-        let Some(topics) = self.topics else {
+        let Some(topics) = &self.topics else {
             // Null: all topics.
             to.i32(-1);
             return;
@@ -437,34 +411,39 @@ impl Request for OffsetFetch<'_> {
     }
 
     fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
-        let topics = from.list(|from| {
-            let topic = from.topic()?;
-            let partitions = from.list(|from| {
-                let (partition, offset) = (from.i32()?, from.i64()?);
-                from.nullable_string()?;
-                Ok((partition, offset, from.i16()?))
-            })?;
-            Ok((topic, partitions))
-        })?;
-        let committed = |topic, (partition, offset, error)| Committed { topic, partition, offset, error };
-        Ok((from.i16()?, flat(topics, committed)?))
+        let partition = |from: &mut Reader<'_>| {
+            let (number, offset) = (from.i32()?, from.i64()?);
+            from.nullable_string()?;
+            Ok((number, offset, from.i16()?))
+        };
+        let of = |topic, (number, offset, error)| PartitionOffset { place: (topic, number), error, offset };
+        let all = by_topic(from, partition, of)?;
+        Ok((from.i16()?, all))
     }
 }
 
 /// Asks the leader of these partitions for an offset of each: of the first record at or after its time in milliseconds, or
 /// the end for [`ListOffsets::END`], or the start for [`ListOffsets::START`].
 pub(super) struct ListOffsets<'a> {
-    pub topics: &'a [TimesOfTopic<'a>],
+    /// With the time of each.
+    pub topics: &'a ByTopic<'a, (i32, i64)>,
+    /// Whether it is asked as those see it who read committed records only: their end is the first record of an open
+    /// transaction, if there is one.
+    pub is_committed: bool,
 }
-
-/// A topic, and partitions of it with a time for each.
-pub(super) type TimesOfTopic<'a> = (&'a str, Vec<(i32, i64)>);
 
 impl ListOffsets<'_> {
     pub(super) const END: i64 = -1;
     pub(super) const START: i64 = -2;
+}
 
-    fn write_topics(&self, to: &mut Writer) {
+impl Request for ListOffsets<'_> {
+    const API: Api = api(2, "ListOffsets", &[2]);
+    type Answer = Vec<PartitionOffset>;
+
+    fn write(&self, to: &mut Writer, _: i16) {
+        to.i32(-1);
+        to.i8(self.is_committed.into());
         to.list(self.topics.iter(), |to, (topic, partitions)| {
             to.string(topic);
             to.list(partitions.iter(), |to, (partition, timestamp_ms)| {
@@ -473,62 +452,21 @@ impl ListOffsets<'_> {
             });
         });
     }
-}
-
-pub(super) struct Listed {
-    pub topic: String,
-    pub partition: i32,
-    pub error: Code,
-    /// -1 where there is no such record.
-    pub offset: i64,
-}
-
-impl Request for ListOffsets<'_> {
-    const API: Api = api(2, "ListOffsets", &[1]);
-    type Answer = Vec<Listed>;
-
-    fn write(&self, to: &mut Writer, _: i16) {
-        to.i32(-1);
-        self.write_topics(to);
-    }
-
-    fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
-        read_offsets(from)
-    }
-}
-
-/// The same for those who read committed records only: their end is the first record of an open transaction, if there is
-/// one.
-pub(super) struct ListCommittedOffsets<'a>(pub ListOffsets<'a>);
-
-impl Request for ListCommittedOffsets<'_> {
-    const API: Api = api(2, "ListOffsets", &[2]);
-    type Answer = Vec<Listed>;
-
-    fn write(&self, to: &mut Writer, _: i16) {
-        to.i32(-1);
-        to.i8(1);
-        self.0.write_topics(to);
-    }
 
     fn read(from: &mut Reader<'_>, _: i16) -> Result<Self::Answer, Malformed> {
         // How long the broker would have the client wait.
         from.i32()?;
-        read_offsets(from)
-    }
-}
-
-fn read_offsets(from: &mut Reader<'_>) -> Result<Vec<Listed>, Malformed> {
-    let topics = from.list(|from| {
-        let topic = from.topic()?;
-        let partitions = from.list(|from| {
-            let (partition, error) = (from.i32()?, from.i16()?);
+        let partition = |from: &mut Reader<'_>| {
+            let (number, error) = (from.i32()?, from.i16()?);
             from.i64()?;
-            Ok((partition, error, from.i64()?))
-        })?;
-        Ok((topic, partitions))
-    })?;
-    flat(topics, |topic, (partition, error, offset)| Listed { topic, partition, error, offset })
+            Ok((number, error, from.i64()?))
+        };
+        by_topic(from, partition, |topic, (number, error, offset)| PartitionOffset {
+            place: (topic, number),
+            error,
+            offset,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -562,8 +500,6 @@ mod tests {
             for api in asked() {
                 assert!(has(api.key, api.versions), "{broker} does not understand {}", api.name);
             }
-            // Its own kind of answer is read, so it is not enough that there is another version of the same request.
-            assert!(has(ListCommittedOffsets::API.key, ListCommittedOffsets::API.versions), "{broker}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::group::Place;
 pub(super) const LEAST_STAND_MINUTES: u32 = 5;
 
 /// A partition as the looks found it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WatchedPartition {
     /// Topic and number.
     pub place: Place,

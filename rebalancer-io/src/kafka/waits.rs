@@ -150,7 +150,7 @@ impl KafkaClient {
             if asked.is_empty() {
                 break;
             }
-            let answers = self.readable_at(&asked)?;
+            let answers = self.offsets(&asked, true)?;
             for search in &mut open {
                 let of = &mut partitions[search.position];
                 search.learn(answers.get(&of.place), of);
@@ -176,7 +176,7 @@ impl KafkaClient {
         }
         let places: BTreeSet<Place> =
             searches.iter().map(|search| partitions[search.position].place.clone()).collect();
-        let readable = self.readable_ends(&places)?;
+        let readable = self.ends(&places, true)?;
         for search in searches {
             let of = &mut partitions[search.position];
             of.committed_end = readable.get(&of.place).copied();

@@ -73,6 +73,9 @@ struct Look {
     ends_at: Instant,
 }
 
+/// What is told of each of several groups: what a broker refuses about one of them is no error of the others.
+type OfEach<T> = Vec<Result<T, KafkaError>>;
+
 impl KafkaClient {
     /// Looks at a group twice, `apart` from each other, and once more at the partitions that may stand.
     ///
@@ -85,59 +88,59 @@ impl KafkaClient {
         self.watch_each(&[group.into()], apart)?.pop().expect("one group is watched")
     }
 
-    /// Looks at several groups in the same way, all within the same time. What a broker refuses about one of them is told in its place.
+    /// Looks at several groups in the same way, all within the same time. What a broker refuses about one of them is told in
+    /// its place.
     ///
     /// # Errors
     /// A broker that does not answer, or an answer that is not one of Kafka; the end of the run.
-    pub fn watch_each(
-        &mut self,
-        groups: &[ToWatch],
-        apart: Duration,
-    ) -> Result<Vec<Result<Watched, KafkaError>>, KafkaError> {
-        let mut firsts: Vec<Result<(Group, Look), KafkaError>> = Vec::with_capacity(groups.len());
-        for ToWatch { group, .. } in groups {
-            firsts.push(of_one(self.first(group))?);
-        }
+    pub fn watch_each(&mut self, groups: &[ToWatch], apart: Duration) -> Result<OfEach<Watched>, KafkaError> {
+        let firsts = self.each(groups.iter().map(Ok).collect(), Self::first)?;
         if !groups.is_empty() {
             self.wait(apart)?;
         }
-        let mut watched: Vec<Result<Watched, KafkaError>> = Vec::with_capacity(groups.len());
-        for (first, ToWatch { youngest, .. }) in firsts.into_iter().zip(groups) {
-            watched.push(match first {
-                Ok(first) => of_one(self.second(first, *youngest, apart))?,
-                Err(error) => Err(error),
-            });
+        let mut watched = self.each(firsts, |client, first| client.second(first, apart))?;
+        let more = apart.saturating_mul(STAND_WATCHES - 1);
+        if watched.iter().flatten().any(may_stand) && self.has_time_for(more) {
+            self.wait(more)?;
+            watched = self.each(watched, Self::third)?;
         }
-        self.watch_on(&mut watched, apart)?;
-        for of in &mut watched {
-            if let Ok(group) = of
-                && let Err(error) = of_one(self.close(group))?
-            {
-                *of = Err(error);
+        self.each(watched, Self::close)
+    }
+
+    /// Goes on with each group of which nothing is wrong.
+    fn each<T, U>(
+        &mut self,
+        groups: OfEach<T>,
+        mut go_on: impl FnMut(&mut Self, T) -> Result<U, KafkaError>,
+    ) -> Result<OfEach<U>, KafkaError> {
+        let one = |group: Result<T, KafkaError>| match group.and_then(|group| go_on(self, group)) {
+            // About this group alone.
+            Err(error) if matches!(error.kind, KafkaErrorKind::Refused { .. } | KafkaErrorKind::Group(_)) => {
+                Ok(Err(error))
             }
-        }
-        Ok(watched)
+            told => told.map(Ok),
+        };
+        groups.into_iter().map(one).collect()
     }
 
     /// Looks the first time.
-    fn first(&mut self, name: &str) -> Result<(Group, Look), KafkaError> {
-        let group = self.group(name)?;
+    fn first<'w>(&mut self, wanted: &'w ToWatch) -> Result<(&'w ToWatch, Group, Look), KafkaError> {
+        let group = self.group(&wanted.group)?;
         let look = self.look(&group, true)?;
-        Ok((group, look))
+        Ok((wanted, group, look))
     }
 
     /// Looks the second time. What changed of the group meanwhile is asked at the end.
     fn second(
         &mut self,
-        (group, first): (Group, Look),
-        youngest: Option<Duration>,
+        (wanted, group, first): (&ToWatch, Group, Look),
         apart: Duration,
     ) -> Result<Watched, KafkaError> {
         let second = self.look(&group, false)?;
         let in_rebalance = group.is_dealing();
         let mut partitions = joined(&group, [&first, &second], apart);
         if !in_rebalance {
-            self.find_waits(&mut partitions, youngest, Timestamp::now().as_millisecond())?;
+            self.find_waits(&mut partitions, wanted.youngest, Timestamp::now().as_millisecond())?;
         }
         Ok(Watched {
             group,
@@ -147,6 +150,33 @@ impl KafkaClient {
             needed: apart.saturating_mul(STAND_WATCHES),
             partitions,
         })
+    }
+
+    /// Looks at the partitions that may stand, which have then been watched for as long as is needed.
+    fn third(&mut self, mut watched: Watched) -> Result<Watched, KafkaError> {
+        let suspects = watched.partitions.iter().filter(|of| of.may_stand());
+        let asked: BTreeSet<Place> = suspects.map(|of| of.place.clone()).collect();
+        if asked.is_empty() {
+            return Ok(watched);
+        }
+        let committed = self.committed(&watched.group.name, Some(&asked))?;
+        for of in watched.partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
+            of.last = committed.get(&of.place).copied();
+            of.watched = watched.needed;
+        }
+        Ok(watched)
+    }
+
+    /// Asks what became of the group while it was watched.
+    fn close(&mut self, mut watched: Watched) -> Result<Watched, KafkaError> {
+        let now = self.group(&watched.group.name)?;
+        watched.in_rebalance |= now.is_dealing() || now.owners() != watched.group.owners();
+        let owners = positions(&now);
+        for of in &mut watched.partitions {
+            of.owner = owners.get(&of.place).copied();
+        }
+        watched.group = now;
+        Ok(watched)
     }
 
     /// Asks for the committed offsets before the ends, so that no end is older than what was read.
@@ -164,53 +194,8 @@ impl KafkaClient {
         }
         self.connect_leaders(&wanted)?;
         let ends_at = Instant::now();
-        let ends = self.ends(&wanted)?;
+        let ends = self.ends(&wanted, false)?;
         Ok(Look { committed, committed_at, ends, ends_at })
-    }
-
-    /// Looks at the partitions that may stand once they were watched for long enough, if the run has the time.
-    fn watch_on(
-        &mut self,
-        groups: &mut [Result<Watched, KafkaError>],
-        apart: Duration,
-    ) -> Result<(), KafkaError> {
-        let more = apart.saturating_mul(STAND_WATCHES - 1);
-        if !groups.iter().any(may_stand) || !self.has_time_for(more) {
-            return Ok(());
-        }
-        self.wait(more)?;
-        for of in groups.iter_mut().filter(|group| may_stand(group)) {
-            if let Ok(watched) = of
-                && let Err(error) = of_one(self.look_on(watched))?
-            {
-                *of = Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks at the partitions of one group that may stand, which have then been watched for as long as is needed.
-    fn look_on(&mut self, watched: &mut Watched) -> Result<(), KafkaError> {
-        let suspects = watched.partitions.iter().filter(|of| of.may_stand());
-        let asked: BTreeSet<Place> = suspects.map(|of| of.place.clone()).collect();
-        let committed = self.committed(&watched.group.name, Some(&asked))?;
-        for of in watched.partitions.iter_mut().filter(|of| asked.contains(&of.place)) {
-            of.last = committed.get(&of.place).copied();
-            of.watched = watched.needed;
-        }
-        Ok(())
-    }
-
-    /// Asks what became of the group while it was watched.
-    fn close(&mut self, watched: &mut Watched) -> Result<(), KafkaError> {
-        let now = self.group(&watched.group.name)?;
-        watched.in_rebalance |= now.is_dealing() || now.owners() != watched.group.owners();
-        let owners = positions(&now);
-        for of in &mut watched.partitions {
-            of.owner = owners.get(&of.place).copied();
-        }
-        watched.group = now;
-        Ok(())
     }
 
     fn has_time_for(&self, wait: Duration) -> bool {
@@ -233,18 +218,8 @@ impl KafkaClient {
     }
 }
 
-fn may_stand(group: &Result<Watched, KafkaError>) -> bool {
-    group.as_ref().is_ok_and(|watched| watched.partitions.iter().any(WatchedPartition::may_stand))
-}
-
-/// An answer about one group: an error that is about this group alone is not one of the connection.
-fn of_one<T>(answer: Result<T, KafkaError>) -> Result<Result<T, KafkaError>, KafkaError> {
-    match answer {
-        Err(error) if !matches!(error.kind, KafkaErrorKind::Refused { .. } | KafkaErrorKind::Group(_)) => {
-            Err(error)
-        }
-        answer => Ok(answer),
-    }
+fn may_stand(watched: &Watched) -> bool {
+    watched.partitions.iter().any(WatchedPartition::may_stand)
 }
 
 /// The position of the owner of each partition among the members.
@@ -268,9 +243,7 @@ fn joined(group: &Group, looks: [&Look; 2], apart: Duration) -> Vec<WatchedParti
             last: committed[1],
             watched: apart,
             end: looks.map(|look| look.ends.get(place).copied()),
-            start: None,
-            committed_end: None,
-            earlier: Vec::new(),
+            ..WatchedPartition::default()
         }
     };
     places.into_iter().map(of).collect()

@@ -19,6 +19,8 @@ pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     /// How many elements all its lists together may still have.
     elements: usize,
+    /// Whether lengths are written in the compact form, and tags after each structure.
+    is_compact: bool,
 }
 
 /// Most elements of all lists in an answer: a partition has seven, with three replicas, and takes at least as many bytes in
@@ -29,26 +31,30 @@ const MOST_ELEMENTS: usize = 800_000;
 const MOST_TOPIC_BYTES: usize = 249;
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, elements: MOST_ELEMENTS }
+    pub(super) const fn new(bytes: &'a [u8], is_compact: bool) -> Self {
+        Self { bytes, elements: MOST_ELEMENTS, is_compact }
     }
 
-    /// Reads what is written inside of this answer. Its lists count as those of the answer.
-    pub(super) fn inside<T>(&mut self, bytes: &'a [u8], read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
-        let mut inner = Self { bytes, elements: self.elements };
+    /// Reads what a client wrote inside of this answer; `None` where it has another form. Its lists count as those of the
+    /// answer.
+    pub(super) fn inside<T>(
+        &mut self,
+        bytes: &'a [u8],
+        read: impl FnOnce(&mut Self) -> Read<T>,
+    ) -> Read<Option<T>> {
+        let mut inner = Self { bytes, elements: self.elements, is_compact: false };
         let found = read(&mut inner);
         self.elements = inner.elements;
-        found
+        if let Err(TOO_MANY) = found { Err(TOO_MANY) } else { Ok(found.ok()) }
     }
 
     /// The name of a topic.
     pub(super) fn topic(&mut self) -> Read<String> {
-        self.string().and_then(short)
-    }
-
-    /// The name of a topic, of the compact form.
-    pub(super) fn compact_topic(&mut self) -> Read<String> {
-        self.compact_string().and_then(short)
+        let name = self.string()?;
+        if name.len() > MOST_TOPIC_BYTES {
+            return Err(Malformed("the name of a topic is too long"));
+        }
+        Ok(name)
     }
 
     fn take(&mut self, length: usize) -> Read<&'a [u8]> {
@@ -80,10 +86,10 @@ impl<'a> Reader<'a> {
 
     /// A text; `None` for null.
     pub(super) fn nullable_string(&mut self) -> Read<Option<String>> {
-        match self.i16()? {
-            -1 => Ok(None),
-            length => self.text(length.into()).map(Some),
-        }
+        let length = if self.is_compact { self.compact_length()? } else { self.i16()?.into() };
+        let Some(length) = not_null(length)? else { return Ok(None) };
+        let text = std::str::from_utf8(self.take(length)?).map_err(|_| Malformed("a text is not UTF-8"))?;
+        Ok(Some(text.to_owned()))
     }
 
     pub(super) fn string(&mut self) -> Read<String> {
@@ -92,38 +98,22 @@ impl<'a> Reader<'a> {
 
     /// Bytes; empty for null.
     pub(super) fn bytes(&mut self) -> Read<&'a [u8]> {
-        match self.i32()? {
-            -1 => Ok(&[]),
-            length => self.take(usize::try_from(length).map_err(|_| Malformed("a length is negative"))?),
-        }
+        let length = self.count()?;
+        self.take(length)
     }
 
     /// A list; empty for null.
-    pub(super) fn list<T>(&mut self, element: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
-        match self.i32()? {
-            -1 => Ok(Vec::new()),
-            count => self.elements(count.into(), element),
+    pub(super) fn list<T>(&mut self, mut element: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
+        let count = self.count()?;
+        if count > self.bytes.len() {
+            return Err(Malformed("a list has more elements than the answer has bytes"));
         }
-    }
-
-    /// A text of the compact form; `None` for null.
-    pub(super) fn compact_nullable_string(&mut self) -> Read<Option<String>> {
-        match self.varint()? {
-            0 => Ok(None),
-            length => self.text(i64::from(length) - 1).map(Some),
+        self.elements = self.elements.checked_sub(count).ok_or(TOO_MANY)?;
+        let mut elements: Vec<T> = Vec::new();
+        for _ in 0..count {
+            elements.push(element(self)?);
         }
-    }
-
-    pub(super) fn compact_string(&mut self) -> Read<String> {
-        self.compact_nullable_string()?.ok_or(Malformed("a text is null"))
-    }
-
-    /// A list of the compact form; empty for null.
-    pub(super) fn compact_list<T>(&mut self, element: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
-        match self.varint()? {
-            0 => Ok(Vec::new()),
-            count => self.elements(i64::from(count) - 1, element),
-        }
+        Ok(elements)
     }
 
     /// Skips an identifier of 16 bytes.
@@ -131,34 +121,25 @@ impl<'a> Reader<'a> {
         self.take(16).map(drop)
     }
 
-    /// Skips the fields of later versions.
+    /// Skips the fields of later versions, which only the compact form has.
     pub(super) fn skip_tags(&mut self) -> Read<()> {
-        for _ in 0..self.varint()? {
+        let tags = if self.is_compact { self.varint()? } else { 0 };
+        for _ in 0..tags {
             self.varint()?;
             let length = self.varint()?;
-            self.take(usize::try_from(length).map_err(|_| Malformed("a length is too large"))?)?;
+            self.take(usize::try_from(length).map_err(|_| TOO_LARGE)?)?;
         }
         Ok(())
     }
 
-    fn text(&mut self, length: i64) -> Read<String> {
-        let length = usize::try_from(length).map_err(|_| Malformed("a length is negative"))?;
-        let text = std::str::from_utf8(self.take(length)?).map_err(|_| Malformed("a text is not UTF-8"))?;
-        Ok(text.to_owned())
+    /// How many bytes or elements follow; none for null.
+    fn count(&mut self) -> Read<usize> {
+        let count = if self.is_compact { self.compact_length()? } else { self.i32()?.into() };
+        Ok(not_null(count)?.unwrap_or_default())
     }
 
-    fn elements<T>(&mut self, count: i64, mut element: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
-        let count = usize::try_from(count).map_err(|_| Malformed("a count is negative"))?;
-        if count > self.bytes.len() {
-            return Err(Malformed("a list has more elements than the answer has bytes"));
-        }
-        let left = self.elements.checked_sub(count);
-        self.elements = left.ok_or(TOO_MANY)?;
-        let mut elements: Vec<T> = Vec::new();
-        for _ in 0..count {
-            elements.push(element(self)?);
-        }
-        Ok(elements)
+    fn compact_length(&mut self) -> Read<i64> {
+        Ok(i64::from(self.varint()?) - 1)
     }
 
     fn varint(&mut self) -> Read<u32> {
@@ -175,12 +156,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A name that is not longer than those of topics.
-fn short(name: String) -> Read<String> {
-    if name.len() > MOST_TOPIC_BYTES {
-        return Err(Malformed("the name of a topic is too long"));
+/// A length; `None` for that of null.
+fn not_null(length: i64) -> Read<Option<usize>> {
+    match length {
+        -1 => Ok(None),
+        length => usize::try_from(length).map(Some).map_err(|_| Malformed("a length is negative")),
     }
-    Ok(name)
 }
 
 const TOO_LARGE: Malformed = Malformed("a number is too large");
@@ -192,6 +173,8 @@ pub(super) const TOO_MANY: Malformed = Malformed("its lists have more elements t
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
+    /// As of a [`Reader`].
+    pub(super) is_compact: bool,
 }
 
 impl Writer {
@@ -222,7 +205,11 @@ impl Writer {
     /// A text. What is longer than the protocol allows is cut; Kafka knows no such name.
     pub(super) fn string(&mut self, text: &str) {
         let text = &text.as_bytes()[..text.len().min(i16::MAX as usize)];
-        self.i16(i16::try_from(text.len()).unwrap_or(i16::MAX));
+        if self.is_compact {
+            self.compact_length(text.len());
+        } else {
+            self.i16(i16::try_from(text.len()).unwrap_or(i16::MAX));
+        }
         self.bytes.extend(text);
     }
 
@@ -236,23 +223,23 @@ impl Writer {
         elements: impl ExactSizeIterator<Item = T>,
         mut write: impl FnMut(&mut Self, T),
     ) {
-        self.i32(i32::try_from(elements.len()).unwrap_or(i32::MAX));
+        if self.is_compact {
+            self.compact_length(elements.len());
+        } else {
+            self.i32(i32::try_from(elements.len()).unwrap_or(i32::MAX));
+        }
         elements.for_each(|element| write(self, element));
     }
 
-    /// A list of texts of the compact form.
-    pub(super) fn compact_texts(&mut self, texts: &[&str]) {
-        self.varint(u32::try_from(texts.len() + 1).unwrap_or(u32::MAX));
-        for text in texts {
-            let text = &text.as_bytes()[..text.len().min(i16::MAX as usize)];
-            self.varint(u32::try_from(text.len() + 1).unwrap_or(u32::MAX));
-            self.bytes.extend(text);
+    /// No fields of later versions, which only the compact form has.
+    pub(super) fn no_tags(&mut self) {
+        if self.is_compact {
+            self.varint(0);
         }
     }
 
-    /// No fields of later versions.
-    pub(super) fn no_tags(&mut self) {
-        self.varint(0);
+    fn compact_length(&mut self, length: usize) {
+        self.varint(u32::try_from(length + 1).unwrap_or(u32::MAX));
     }
 
     fn varint(&mut self, mut value: u32) {
@@ -269,29 +256,34 @@ impl Writer {
 mod tests {
     use super::*;
 
+    fn reader(bytes: &[u8]) -> Reader<'_> {
+        Reader::new(bytes, false)
+    }
+
+    fn compact(bytes: &[u8]) -> Reader<'_> {
+        Reader::new(bytes, true)
+    }
+
     #[test]
     fn a_count_beyond_the_answer_is_refused_before_anything_is_kept() {
-        let mut many = Reader::new(&[0x7f, 0xff, 0xff, 0xff, 0]);
-        assert!(many.list(Reader::i64).is_err());
-        let mut many = Reader::new(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0]);
-        assert!(many.compact_list(Reader::i64).is_err());
-        let mut negative = Reader::new(&[0xff, 0xff, 0xff, 0xfe]);
-        assert!(negative.list(Reader::i16).is_err());
-        let mut null = Reader::new(&[0xff, 0xff, 0xff, 0xff]);
-        assert_eq!(null.list(Reader::i16), Ok(Vec::new()));
+        assert!(reader(&[0x7f, 0xff, 0xff, 0xff, 0]).list(Reader::i64).is_err());
+        assert!(compact(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0]).list(Reader::i64).is_err());
+        assert!(reader(&[0xff, 0xff, 0xff, 0xfe]).list(Reader::i16).is_err(), "negative");
+        assert_eq!(reader(&[0xff, 0xff, 0xff, 0xff]).list(Reader::i16), Ok(Vec::new()), "null");
+        assert_eq!(compact(&[0]).list(Reader::i16), Ok(Vec::new()), "null");
     }
 
     #[test]
     fn lists_in_lists_and_in_bytes_share_one_limit_and_names_of_topics_have_theirs() {
-        let bytes = vec![0; MOST_ELEMENTS];
-        let mut reader = Reader::new(&bytes);
-        reader.elements = 3;
-        assert!(reader.clone().elements(4, Reader::bool).is_err());
-        assert!(reader.inside(&bytes, |inner| inner.elements(2, Reader::bool)).is_ok());
-        assert!(reader.elements(2, Reader::bool).is_err(), "one is left");
+        let (four, two) = ([0, 0, 0, 4, 0, 0, 0, 0], [0, 0, 0, 2, 0, 0]);
+        let mut outer = Reader { elements: 3, ..reader(&two) };
+        assert_eq!(outer.clone().inside(&four, |inner| inner.list(Reader::bool)), Err(TOO_MANY));
+        assert_eq!(outer.clone().inside(&four[..6], |inner| inner.list(Reader::bool)), Ok(None));
+        assert!(outer.inside(&two, |inner| inner.list(Reader::bool)).is_ok_and(|read| read.is_some()));
+        assert_eq!(outer.list(Reader::bool), Err(TOO_MANY), "one is left");
         let mut long = Writer::default();
         long.string(&"a".repeat(250));
-        assert!(Reader::new(&long.into_bytes()).topic().is_err());
+        assert!(reader(&long.into_bytes()).topic().is_err());
     }
 
     #[test]
@@ -299,22 +291,35 @@ mod tests {
         for value in [0, 1, 127, 128, 300, 16_383, 16_384, u32::MAX] {
             let mut writer = Writer::default();
             writer.varint(value);
-            assert_eq!(Reader::new(&writer.into_bytes()).varint(), Ok(value));
+            assert_eq!(reader(&writer.into_bytes()).varint(), Ok(value));
         }
         for bytes in [&[0xff_u8, 0xff, 0xff, 0xff, 0x7f][..], &[0x80; 6], &[0x80]] {
-            assert!(Reader::new(bytes).varint().is_err(), "{bytes:?}");
+            assert!(reader(bytes).varint().is_err(), "{bytes:?}");
         }
     }
 
     #[test]
     fn texts_and_tags_are_read_to_their_end_and_not_further() {
-        let mut reader = Reader::new(b"\x00\x02ab\xff\xff\x03cd\x01\x05\x01x\x2a");
-        assert_eq!(reader.string().as_deref(), Ok("ab"));
-        assert_eq!(reader.nullable_string(), Ok(None));
-        assert_eq!(reader.compact_string().as_deref(), Ok("cd"));
-        assert_eq!(reader.skip_tags(), Ok(()));
-        assert_eq!(reader.array(), Ok([0x2a]));
-        assert!(reader.array::<1>().is_err());
-        assert!(Reader::new(b"\x00\x02\xff\xfe").string().is_err(), "not UTF-8");
+        let mut older = reader(b"\x00\x02ab\xff\xff\x2a");
+        assert_eq!((older.string().as_deref(), older.nullable_string()), (Ok("ab"), Ok(None)));
+        assert_eq!((older.skip_tags(), older.array()), (Ok(()), Ok([0x2a])), "it has no tags");
+        assert!(older.array::<1>().is_err());
+        let mut newer = compact(b"\x03cd\x00\x01\x05\x01x\x2a");
+        assert_eq!((newer.string().as_deref(), newer.nullable_string()), (Ok("cd"), Ok(None)));
+        assert_eq!((newer.skip_tags(), newer.array()), (Ok(()), Ok([0x2a])));
+        assert!(reader(b"\x00\x02\xff\xfe").string().is_err(), "not UTF-8");
+    }
+
+    #[test]
+    fn texts_and_lists_of_either_form_are_read_as_they_were_written() {
+        for is_compact in [false, true] {
+            let mut to = Writer { is_compact, ..Writer::default() };
+            to.list(["ab", ""].into_iter(), Writer::string);
+            to.no_tags();
+            let bytes = to.into_bytes();
+            let mut from = Reader::new(&bytes, is_compact);
+            assert_eq!(from.list(Reader::string), Ok(vec!["ab".to_owned(), String::new()]));
+            assert_eq!((from.skip_tags(), from.bytes.len()), (Ok(()), 0));
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! What real brokers answered, byte for byte; but the answers by time were recorded in version 1, and have the first four
-//! bytes of version 2 before them. `testdata/kafka/frames` has a file for each version of Kafka: in each line the
+//! What real brokers answered, byte for byte; but the answers about offsets were recorded in version 1, and have the first
+//! four bytes of version 2 before them. `testdata/kafka/frames` has a file for each version of Kafka: in each line the
 //! number of the request, its version, and the body of the answer.
 
 use std::collections::BTreeSet;
