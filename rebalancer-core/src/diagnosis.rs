@@ -8,7 +8,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::diagnosis::cause::{advice, hot_by_offsets, ill_cause, poison};
+use crate::diagnosis::cause::advice;
+use crate::diagnosis::illness::poison;
 use crate::diagnosis::ladder::{Answer, Ladder};
 use crate::diagnosis::remedy::remedy;
 use crate::facts::Facts;
@@ -20,7 +21,7 @@ use crate::measure::analysis::{Analysis, Finding};
 use crate::strategy::Selection;
 use crate::trigger::Trigger;
 
-pub(crate) mod behind;
+mod behind;
 pub(crate) mod cause;
 pub(crate) mod ill_pods;
 pub(crate) mod illness;
@@ -31,16 +32,15 @@ mod replacement;
 mod sick;
 mod silent;
 mod stalled;
-pub(crate) mod standing;
+mod standing;
 mod stretch;
-pub(crate) mod unclear;
+mod unclear;
 
 pub use behind::FallingBehind;
 pub use cause::{Behind, Cause, Stands};
 pub use ill_pods::{ill_pods, may_be_ill};
-pub use illness::{IllPod, IllPods, Illness};
+pub use illness::{IllPod, IllPods, StandingPartition, Witness};
 pub use remedy::Remedy;
-pub use standing::{StandingPartition, Witness};
 pub use unclear::Unclear;
 
 /// The cause of an uneven load, with every number that led to it.
@@ -158,9 +158,9 @@ fn unasked(analysis: &Analysis<'_>, ill: &IllPods) -> Cause {
     let otherwise = if unclear { Cause::Unknown } else { Cause::Balanced };
     // An illness seen only at this moment may be noise.
     let lasting = ill.pods.iter().find(|pod| pod.lasted.is_some());
-    let of_pod = lasting.map(|pod| ill_cause(pod, analysis));
+    let of_pod = lasting.map(|pod| pod.cause.clone());
     let of_record = || ill.poisoned.first().map(|(standing, witness)| poison(standing, witness));
-    let of_partition = || ill.behind.first().map(hot_by_offsets);
+    let of_partition = || ill.behind.first().map(|behind| behind.cause.clone());
     of_pod.or_else(of_record).or_else(of_partition).unwrap_or(otherwise)
 }
 
@@ -176,9 +176,10 @@ fn nobody_reads(analysis: &Analysis<'_>, ill: &IllPods) -> bool {
 fn remarks(ill: &IllPods, cause: &Cause) -> Vec<String> {
     const NAMED: usize = 5;
     let poisoned = ill.poisoned.iter().map(|(standing, witness)| poison(standing, witness));
-    let behind = ill.behind.iter().map(hot_by_offsets);
+    let behind = ill.behind.iter().map(|behind| behind.cause.clone());
     let others = poisoned.chain(behind).filter(|other| other != cause).map(|other| other.to_string());
-    let unclear = ill.unclear.iter().map(|(standing, why)| format!("{standing}; not called stuck: {why}"));
+    let unclear =
+        ill.unclear.iter().map(|(standing, why)| format!("{}; not called stuck: {why}", standing.stands));
     let nobody =
         ill.nobody_reads.then(|| "nobody reads: messages arrive and no partition of the group moves".into());
     let old = ill.offsets_are_old.then(|| {

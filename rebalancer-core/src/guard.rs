@@ -7,7 +7,8 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::diagnosis::illness::{IllPod, Illness};
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::illness::IllPod;
 use crate::facts::Facts;
 use crate::input::join::SetAside;
 use crate::measure::analysis::Analysis;
@@ -115,7 +116,7 @@ pub(crate) fn of_cure(
     if settings.diagnosis {
         verdicts.push(cured_before(ill, name, facts));
     }
-    let is_sick = matches!(ill.illness, Illness::Sick { .. });
+    let is_sick = matches!(ill.cause, Cause::SickPod { .. });
     if let Some(limit) = on(settings.futility_age).filter(|_| is_sick) {
         verdicts.push(futility(facts.live, Role::Ill, name, limit));
     }

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::diagnosis::cause::{Behind, Cause, messages};
 use crate::diagnosis::movement::{Movement, movement, steps};
 use crate::facts::Facts;
 use crate::input::offsets::{OffsetKind, Offsets, PartitionPast};
@@ -28,22 +29,12 @@ const MOST_BEHIND: f64 = 0.25;
 /// A partition that falls behind while the pod's other partitions keep up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FallingBehind {
-    /// Its topic.
-    pub topic: String,
-    /// Its number.
-    pub partition: u32,
     /// The pod that owns it.
     pub pod: String,
-    /// Messages waiting.
-    pub backlog: f64,
-    /// Messages written per second.
-    pub written_per_second: f64,
-    /// Messages read per second.
-    pub read_per_second: f64,
-    /// Its share of all messages written to the group's partitions, 0 to 1.
-    pub share: f64,
-    /// Its share of the messages written to the pod's partitions, 0 to 1.
-    pub share_of_pod: f64,
+    /// Messages read of it for each that is written to it.
+    pub read_share: f64,
+    /// Which it is, and how far it is behind.
+    pub cause: Cause,
 }
 
 struct Flow<'a> {
@@ -84,22 +75,24 @@ pub(super) fn falling_behind(facts: &Facts<'_>) -> Vec<FallingBehind> {
     }
     let described = |(flow, seconds): &(Flow<'_>, f64)| {
         let pod = flow.pod?;
-        let (behind, written) = pods[pod];
+        let (behind, of_pod) = pods[pod];
+        let [written_per_second, read_per_second] = [flow.written, flow.read].map(|count| count / seconds);
+        let backlog = messages(flow.backlog);
         (behind == 1).then(|| FallingBehind {
-            topic: flow.past.topic().to_string(),
-            partition: flow.past.number(),
             pod: pod.to_string(),
-            backlog: flow.backlog,
-            written_per_second: flow.written / seconds,
-            read_per_second: flow.read / seconds,
-            share: flow.written / total,
-            share_of_pod: flow.written / written,
+            read_share: read_per_second / written_per_second,
+            cause: Cause::HotPartition {
+                topic: flow.past.topic().to_string(),
+                partition: flow.past.number(),
+                share: flow.written / total,
+                share_of_busiest: flow.written / of_pod,
+                behind: Some(Behind { backlog, written_per_second, read_per_second }),
+            },
         })
     };
-    let mut found: Vec<FallingBehind> =
-        flows.iter().filter(|(flow, _)| flow.is_behind()).filter_map(described).collect();
-    found.sort_by(|a, b| b.backlog.total_cmp(&a.backlog));
-    found
+    let mut behind: Vec<&(Flow<'_>, f64)> = flows.iter().filter(|(flow, _)| flow.is_behind()).collect();
+    behind.sort_by(|(a, _), (b, _)| b.backlog.total_cmp(&a.backlog));
+    behind.into_iter().filter_map(described).collect()
 }
 
 /// Whether the pod reads what arrives for it: its owned partitions, taken together, do not fall behind. False

@@ -6,12 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::diagnosis::behind::FallingBehind;
-use crate::diagnosis::illness::{IllPod, Illness, SICK_RATIO, STALLED_SHARE};
-use crate::diagnosis::standing::{StandingPartition, Witness};
 use crate::kafka::assignor::Assignor;
 use crate::kafka::forecast::Forecast;
-use crate::measure::analysis::Analysis;
 use crate::wording::lasting;
 
 /// Why the load is uneven.
@@ -137,12 +133,19 @@ pub struct Stands {
     /// The committed offset; `None` if only the client reports on the partition.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub offset: Option<u64>,
-    /// For how many seconds; a lower bound if the history is shorter.
-    pub since_seconds: u64,
-    /// For how many seconds it was watched without a move, where `since_seconds` is known only from how long its messages
-    /// wait.
-    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
-    pub watched_seconds: Option<u64>,
+    /// How long it has stood while messages wait; a lower bound if the history is shorter.
+    #[cfg_attr(feature = "serde", serde(rename = "since_seconds", serialize_with = "seconds"))]
+    pub since: Duration,
+    /// For how long it was watched without a move, where `since` is known only from how long its messages wait.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            rename = "watched_seconds",
+            serialize_with = "seconds",
+            skip_serializing_if = "Option::is_none"
+        )
+    )]
+    pub watched: Option<Duration>,
     /// Messages waiting; `None` if only the client reports on the partition.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub backlog: Option<u64>,
@@ -160,83 +163,45 @@ pub struct Behind {
     pub read_per_second: f64,
 }
 
-impl From<&StandingPartition> for Stands {
-    fn from(standing: &StandingPartition) -> Self {
-        Self {
-            topic: standing.topic.clone(),
-            partition: standing.partition,
-            offset: standing.offset,
-            since_seconds: standing.since.as_secs(),
-            watched_seconds: standing.watched.map(|watched| watched.as_secs()),
-            backlog: standing.backlog,
-        }
+#[cfg(feature = "serde")]
+fn seconds<'t, S: serde::Serializer>(
+    time: impl Into<Option<&'t Duration>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&time.into().map(Duration::as_secs), to)
+}
+
+impl Stands {
+    /// Its name, such as `partition 4 of topic orders`.
+    pub fn name(&self) -> String {
+        format!("partition {} of topic {}", self.partition, self.topic)
     }
 }
 
 impl fmt::Display for Stands {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "partition {} of topic {} has stood", self.partition, self.topic)?;
+        write!(f, "{} has stood", self.name())?;
         if let Some(offset) = self.offset {
             write!(f, " at offset {offset}")?;
         }
-        let since = lasting(Duration::from_secs(self.since_seconds));
-        if let (Some(watched), Some(backlog)) = (self.watched_seconds, self.backlog) {
-            let watched = lasting(Duration::from_secs(watched));
-            return write!(
+        let since = lasting(self.since);
+        match (self.watched, self.backlog) {
+            (Some(watched), Some(backlog)) => write!(
                 f,
-                " while it was watched for {watched}; {backlog} messages wait, the first for {since}"
-            );
-        }
-        write!(f, " for {since}")?;
-        match self.backlog {
-            Some(backlog) => write!(f, " while {backlog} messages wait"),
-            None => Ok(()),
+                " while it was watched for {}; {backlog} messages wait, the first for {since}",
+                lasting(watched)
+            ),
+            (None, Some(backlog)) => write!(f, " for {since} while {backlog} messages wait"),
+            (_, None) => write!(f, " for {since}"),
         }
     }
 }
 
-pub(super) fn ill_cause(ill: &IllPod, analysis: &Analysis<'_>) -> Cause {
-    let pod = analysis.name(ill.position).to_string();
-    match &ill.illness {
-        Illness::Sick { ratio } => Cause::SickPod { pod, ratio: *ratio, limit: SICK_RATIO },
-        Illness::Stalled { share, partitions, standing } => Cause::StalledPod {
-            pod,
-            share: *share,
-            limit: STALLED_SHARE,
-            partitions: *partitions,
-            standing: standing.as_ref().map(Stands::from),
-        },
-        Illness::Stuck(standing) => Cause::StuckPartition {
-            pod,
-            standing: standing.into(),
-            moving: standing.moving,
-            others: standing.others,
-        },
-    }
-}
-
-pub(super) fn poison(standing: &StandingPartition, witness: &Witness) -> Cause {
-    Cause::PoisonRecord {
-        pod: standing.pod.clone(),
-        standing: standing.into(),
-        evidence: witness.to_string(),
-    }
-}
-
-pub(super) fn hot_by_offsets(behind: &FallingBehind) -> Cause {
+/// An offset, or a difference of two, as a whole number of messages.
+pub(super) const fn messages(offset: f64) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-    let backlog = behind.backlog as u64;
-    Cause::HotPartition {
-        topic: behind.topic.clone(),
-        partition: behind.partition,
-        share: behind.share,
-        share_of_busiest: behind.share_of_pod,
-        behind: Some(Behind {
-            backlog,
-            written_per_second: behind.written_per_second,
-            read_per_second: behind.read_per_second,
-        }),
-    }
+    let whole = offset as u64;
+    whole
 }
 
 impl Cause {
@@ -255,6 +220,15 @@ impl Cause {
             Self::RotationIneffective => 6,
             Self::NoGain => 7,
             Self::Balanced | Self::NearlyIdle | Self::UnevenButNoisy | Self::UnevenDeal | Self::Unknown => 8,
+        }
+    }
+
+    /// The partition that stands, if one is known to.
+    pub(crate) const fn standing(&self) -> Option<&Stands> {
+        match self {
+            Self::StuckPartition { standing, .. } | Self::PoisonRecord { standing, .. } => Some(standing),
+            Self::StalledPod { standing, .. } => standing.as_ref(),
+            _ => None,
         }
     }
 
@@ -364,12 +338,12 @@ pub(super) fn advice(cause: &Cause, forecast: Option<&Forecast>) -> Vec<String> 
             format!("or run fewer than {partitions} consumers"),
         ],
         Cause::PoisonRecord { standing, .. } => of_poison(standing),
-        Cause::HotPartition { behind: Some(_), .. } => alloc::vec![
-            "spread the hot key over more partitions, or make its messages faster to process".to_string(),
-            "more consumers do not help: one partition has one reader".to_string(),
-        ],
-        Cause::HotPartition { .. } => alloc::vec![
-            "spread the hot key over more partitions, or split it in the producer".to_string(),
+        Cause::HotPartition { behind, .. } => alloc::vec![
+            match behind {
+                Some(_) => "spread the hot key over more partitions, or make its messages faster to process",
+                None => "spread the hot key over more partitions, or split it in the producer",
+            }
+            .to_string(),
             "more consumers do not help: one partition has one reader".to_string(),
         ],
         Cause::StructuralImbalance { partitions, consumers, .. } => alloc::vec![

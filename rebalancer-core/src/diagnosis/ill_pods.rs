@@ -1,16 +1,16 @@
 //! Finds the pods that are themselves the cause of an uneven load or of a stopped partition.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::time::Duration;
 
 use crate::diagnosis::behind::falling_behind;
-use crate::diagnosis::illness::{IllPod, IllPods, Illness};
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::illness::{self, IllPod, IllPods, StandingPartition};
 use crate::diagnosis::sick::sick_pods;
 use crate::diagnosis::silent::silent_pods;
 use crate::diagnosis::stalled::stalled_pods;
-use crate::diagnosis::standing::{StandingPartition, standings};
+use crate::diagnosis::standing::{Standings, standings};
 use crate::diagnosis::stretch::stretches;
 use crate::facts::Facts;
 use crate::input::live_pod::LivePod;
@@ -26,7 +26,7 @@ use crate::measure::analysis::Analysis;
 /// offsets.
 ///
 /// ```
-/// use rebalancer_core::diagnosis::{Illness, ill_pods};
+/// use rebalancer_core::diagnosis::{Cause, ill_pods};
 /// use rebalancer_core::{Engine, Facts, Metric, PodState, Thresholds};
 ///
 /// // Four pods read 100 messages a second each; one spends three times the CPU on them.
@@ -37,28 +37,27 @@ use crate::measure::analysis::Analysis;
 ///
 /// let ill = ill_pods(&analysis, &Facts::new(&[]));
 /// let worst = ill.worst().expect("b is sick");
-/// assert_eq!((analysis.name(worst.position), &worst.illness), ("b", &Illness::Sick { ratio: 3.0 }));
+/// assert_eq!(worst.cause, Cause::SickPod { pod: "b".to_string(), ratio: 3.0, limit: 1.6 });
 /// # Ok::<(), rebalancer_core::AnalyzeError>(())
 /// ```
 pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
     let mut ill = by_offsets(analysis, facts);
     let stretches = stretches(analysis, facts);
-    let floor = analysis.thresholds().trigger_floors.cpu;
-    let (sick, worst_ratio) = sick_pods(&stretches, floor);
+    let (sick, worst_ratio) = sick_pods(analysis, &stretches);
     ill.worst_ratio = worst_ratio;
     let by_load = if sick.is_empty() { stalled_pods(analysis, facts, &stretches) } else { sick };
     let lasted = window(facts);
-    let by_load = by_load.into_iter().map(|(position, illness)| IllPod { position, illness, lasted });
-    for mut pod in silent_pods(analysis, facts).into_iter().chain(by_load) {
-        let name = analysis.name(pod.position);
-        let is_excused = matches!(pod.illness, Illness::Stalled { .. }) && ill.explains_stall(name);
-        if is_excused || ill.pods.iter().any(|known| known.position == pod.position) {
+    let by_load = by_load.into_iter().map(|(position, cause)| (position, cause, lasted));
+    for (position, cause, lasted) in silent_pods(analysis, facts).into_iter().chain(by_load) {
+        let name = analysis.name(position);
+        let is_excused = matches!(cause, Cause::StalledPod { .. }) && ill.explains_stall(name);
+        if is_excused || ill.pods.iter().any(|known| known.position == position) {
             continue;
         }
         // A longer history is that of a predecessor, or of containers that have restarted since.
         let warm = facts.live.iter().find(|live| live.name == name).and_then(LivePod::warm_for);
-        pod.lasted = pod.lasted.map(|lasted| warm.map_or(lasted, |warm| warm.min(lasted)));
-        ill.pods.push(pod);
+        let lasted = lasted.map(|lasted| warm.map_or(lasted, |warm| warm.min(lasted)));
+        ill.pods.push(IllPod { position, cause, lasted, cured_ago: None });
     }
     ill
 }
@@ -79,42 +78,27 @@ fn by_offsets(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
         (0..analysis.count()).map(|position| (analysis.name(position), position)).collect();
     let rate = |position: usize| analysis.load(position, Metric::Rate).map(Load::value);
     let rates = positions.iter().map(|(name, position)| (*name, rate(*position))).collect();
-    let found = standings(facts, &rates);
-    let stalls = found.stalled.into_iter().filter_map(|(pod, all)| {
+    let Standings { stuck, stalled, mut ill } = standings(facts, &rates);
+    let stalls = stalled.into_iter().filter_map(|(pod, all)| {
         let position = *positions.get(pod.as_str())?;
-        Some(stalled(position, rate(position), all))
+        // The stall has lasted since the last of them stopped.
+        let lasted = all.iter().map(|standing| standing.lasted).min();
+        let partitions = Some(all.len());
+        let largest = all.into_iter().max_by_key(|standing| standing.stands.backlog)?;
+        let cause = illness::stalled(&pod, rate(position), partitions, Some(largest.stands));
+        Some(IllPod { position, cause, lasted, cured_ago: largest.cured_ago })
     });
-    let stuck = found.stuck.into_iter().filter_map(|standing| {
-        let position = *positions.get(standing.pod.as_deref()?)?;
-        Some(IllPod { position, lasted: Some(standing.lasted), illness: Illness::Stuck(standing) })
+    let stuck = stuck.into_iter().filter_map(|standing| {
+        let StandingPartition { stands, lasted, pod, cured_ago, moving, others } = standing;
+        let pod = pod?;
+        let position = *positions.get(pod.as_str())?;
+        let cause = Cause::StuckPartition { pod, standing: stands, moving, others };
+        Some(IllPod { position, cause, lasted: Some(lasted), cured_ago })
     });
-    let mut pods: Vec<IllPod> = stalls.chain(stuck).collect();
-    pods.sort_by_key(|pod| Reverse(backlog(pod)));
-    IllPods {
-        pods,
-        worst_ratio: None,
-        poisoned: found.poisoned,
-        behind: falling_behind(facts),
-        unclear: found.unclear,
-        nobody_reads: found.nobody_reads,
-        offsets_are_old: found.are_old,
-    }
-}
-
-/// A pod whose partitions all stand. The stall has lasted since the last of them stopped.
-fn stalled(position: usize, share: Option<f64>, all: Vec<StandingPartition>) -> IllPod {
-    let lasted = all.iter().map(|standing| standing.lasted).min();
-    let partitions = Some(all.len());
-    let standing = all.into_iter().max_by_key(|standing| standing.backlog);
-    IllPod { position, illness: Illness::Stalled { share, partitions, standing }, lasted }
-}
-
-fn backlog(ill: &IllPod) -> Option<u64> {
-    match &ill.illness {
-        Illness::Stuck(standing) => standing.backlog,
-        Illness::Stalled { standing, .. } => standing.as_ref().and_then(|standing| standing.backlog),
-        Illness::Sick { .. } => None,
-    }
+    ill.pods = stalls.chain(stuck).collect();
+    ill.pods.sort_by_key(|pod| Reverse(pod.cause.standing().and_then(|standing| standing.backlog)));
+    ill.behind = falling_behind(facts);
+    ill
 }
 
 /// How long a finding that both halves of the history show has lasted: the whole history.

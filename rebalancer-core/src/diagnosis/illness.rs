@@ -1,10 +1,11 @@
-//! What can be wrong with a pod that is itself the cause, and findings that no replacement cures.
+//! The pods that are themselves the cause, and findings that no replacement cures.
 
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::diagnosis::behind::FallingBehind;
-use crate::diagnosis::standing::{StandingPartition, Witness};
+use crate::diagnosis::cause::{Cause, Stands};
 use crate::diagnosis::unclear::Unclear;
 
 /// A pod is sick when it spends more than this many times the others' CPU per message. In simulation this
@@ -22,32 +23,48 @@ pub(crate) const STALLED_SHARE: f64 = 0.5;
 pub struct IllPod {
     /// Its position among the analysed pods.
     pub position: usize,
-    /// What is wrong with it.
-    pub illness: Illness,
+    /// What is wrong with it: it is sick, it has stalled, or one of its partitions is stuck. A ratio is the smallest, and a
+    /// share the largest, over the stretches judged.
+    pub cause: Cause,
     /// How long the illness is known to have lasted; `None` without history.
     pub lasted: Option<Duration>,
+    /// Time since its standing partition last moved on under another pod after a stand, as it does after a cure.
+    pub cured_ago: Option<Duration>,
 }
 
-/// What is wrong with a pod; the ratio is the smallest over the stretches judged.
+/// A standing partition, with everything known about it.
 #[derive(Debug, Clone, PartialEq)]
+pub struct StandingPartition {
+    /// Which, where, and for how long.
+    pub stands: Stands,
+    /// The part of that time since the present owner got it or last started.
+    pub lasted: Duration,
+    /// The pod that owns it.
+    pub pod: Option<String>,
+    /// Time since it last moved on under another pod after a stand, as it does after a cure.
+    pub cured_ago: Option<Duration>,
+    /// How many of the pod's other partitions with messages move.
+    pub moving: usize,
+    /// How many other partitions with messages the pod has.
+    pub others: usize,
+}
+
+/// Who else stood at the same offset, which proves that no restart helps.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Illness {
-    /// It spends far more CPU on a message than the others.
-    Sick {
-        /// Its CPU per message divided by the median of the others, above 1.6.
-        ratio: f64,
-    },
-    /// It reads far less than the others though messages wait for it.
-    Stalled {
-        /// Its message rate divided by the median of the others, below 0.5; `None` if unknown.
-        share: Option<f64>,
-        /// How many partitions stand or are assigned to it, if known.
-        partitions: Option<usize>,
-        /// The standing partition with the largest backlog, if offsets are known.
-        standing: Option<StandingPartition>,
-    },
-    /// One of its partitions stands while the others move.
-    Stuck(StandingPartition),
+pub enum Witness {
+    /// A pod that owned it before.
+    #[error("pod {0}, which had it before, stood there too")]
+    Pod(String),
+    /// An earlier pod whose name is not known.
+    #[error("it stood there before its pod was made")]
+    EarlierPod,
+    /// The same pod, before its containers restarted.
+    #[error("it stood there before the containers of its pod started again")]
+    EarlierStart,
+    /// A second group.
+    #[error("group {0} stands there too")]
+    Group(String),
 }
 
 /// The pods that are themselves the cause, and other findings from the partitions' past.
@@ -85,5 +102,24 @@ impl IllPods {
         let unclear = self.unclear.iter().map(|(standing, _)| standing);
         let is_of_pod = |standing: &StandingPartition| standing.pod.as_deref() == Some(name);
         self.nobody_reads || poisoned.chain(unclear).any(is_of_pod)
+    }
+}
+
+/// A pod that reads less than this `share` of the others, or nothing; with how many partitions, and the standing one of them
+/// with the largest backlog, as far as they are known.
+pub(super) fn stalled(
+    pod: &str,
+    share: Option<f64>,
+    partitions: Option<usize>,
+    standing: Option<Stands>,
+) -> Cause {
+    Cause::StalledPod { pod: pod.to_string(), share, limit: STALLED_SHARE, partitions, standing }
+}
+
+pub(super) fn poison(standing: &StandingPartition, witness: &Witness) -> Cause {
+    Cause::PoisonRecord {
+        pod: standing.pod.clone(),
+        standing: standing.stands.clone(),
+        evidence: witness.to_string(),
     }
 }

@@ -6,10 +6,9 @@ use alloc::vec::Vec;
 use libm::sqrt;
 
 use crate::change::{EVEN, FALLEN, UNCHANGED, share_distance};
-use crate::diagnosis::cause::{Cause, hot_by_offsets, ill_cause, poison};
-use crate::diagnosis::illness::{IllPod, IllPods, Illness, SICK_RATIO, STALLED_SHARE};
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::illness::{IllPod, IllPods, SICK_RATIO, StandingPartition, poison};
 use crate::diagnosis::replacement::{lasting_spread, noise_of_fall};
-use crate::diagnosis::standing::StandingPartition;
 use crate::facts::{A_DAY, AssignorChoice, CURES_A_DAY, Fact, Facts, ROTATIONS_A_DAY, replaced};
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::live_pod::LiveIndex;
@@ -55,7 +54,7 @@ impl Ladder<'_> {
         if let Some(ill) = self.cured() {
             let mut answers = alloc::vec![self.data(), self.lastingly_ill()];
             // An illness proven by offsets does not need the spread to have fallen.
-            if !is_by_offsets(ill) {
+            if !ill.cause.is_proven() {
                 answers.push(self.rotation_budget());
             }
             return answers;
@@ -133,12 +132,12 @@ impl Ladder<'_> {
                 format!("no pod lastingly spends more than {SICK_RATIO} times the others on a message");
             return pass(Check::SickPod, Some(ratio), Some(SICK_RATIO), reason);
         };
-        let (value, limit) = match &ill.illness {
-            Illness::Sick { ratio } => (Some(*ratio), Some(SICK_RATIO)),
-            Illness::Stalled { share, .. } => (*share, Some(STALLED_SHARE)),
-            Illness::Stuck(standing) => (Some(standing.since.as_secs_f64()), None),
+        let cause = ill.cause.clone();
+        let (value, limit) = match &cause {
+            Cause::SickPod { ratio, limit, .. } => (Some(*ratio), Some(*limit)),
+            Cause::StalledPod { share, limit, .. } => (*share, Some(*limit)),
+            other => (other.standing().map(|standing| standing.since.as_secs_f64()), None),
         };
-        let cause = ill_cause(ill, self.analysis);
         if self.cures() {
             let (step, _) = pass(Check::SickPod, value, limit, cause.to_string());
             return (step, Some(cause));
@@ -152,10 +151,8 @@ impl Ladder<'_> {
 
     /// Whether an ill pod explains why a rotation is asked for. A standing partition explains only lag.
     fn explains(&self, ill: &IllPod) -> bool {
-        match ill.illness {
-            Illness::Stuck(_) => self.explains_lag(self.analysis.name(ill.position)),
-            Illness::Sick { .. } | Illness::Stalled { .. } => true,
-        }
+        let is_stuck = matches!(ill.cause, Cause::StuckPartition { .. });
+        !is_stuck || self.explains_lag(self.analysis.name(ill.position))
     }
 
     /// Whether this pod is to be rotated, or only lag asks for a rotation and this pod has the most.
@@ -185,7 +182,7 @@ impl Ladder<'_> {
         let Some((standing, why)) = lags.or(unclear.first()) else {
             return pass(check, Some(0.0), Some(0.0), "no partition stands for a reason that is not known");
         };
-        let reason = format!("{standing}; not called stuck: {why}");
+        let reason = format!("{}; not called stuck: {why}", standing.stands);
         if lags.is_some() { hold(check, None, None, reason, None) } else { unknown(check, reason) }
     }
 
@@ -199,7 +196,7 @@ impl Ladder<'_> {
         match self.ill.poisoned.iter().find(|(standing, _)| explains(&standing.pod)) {
             Some((standing, witness)) => {
                 let cause = poison(standing, witness);
-                hold(check, standing.since.as_secs_f64(), None, cause.to_string(), Some(cause))
+                hold(check, standing.stands.since.as_secs_f64(), None, cause.to_string(), Some(cause))
             }
             None => pass(check, None, None, "no partition stands where an earlier reader stood"),
         }
@@ -313,9 +310,8 @@ impl Ladder<'_> {
     fn hot_partition(&self) -> Answer {
         let check = Check::HotPartition;
         if let Some(behind) = self.ill.behind.iter().find(|behind| self.explains_lag(&behind.pod)) {
-            let cause = hot_by_offsets(behind);
-            let read = behind.read_per_second / behind.written_per_second;
-            return hold(check, read, 1.0, cause.to_string(), Some(cause));
+            let cause = behind.cause.clone();
+            return hold(check, behind.read_share, 1.0, cause.to_string(), Some(cause));
         }
         let Some(partitions) = self.facts.partitions.known() else {
             return lacks(check, "the load of each partition", &self.facts.partitions);
@@ -452,15 +448,6 @@ impl Ladder<'_> {
             return pass(check, Some(share), Some(UNION_GAIN), reason);
         }
         hold(check, Some(share), Some(UNION_GAIN), reason, Some(Cause::NoGain))
-    }
-}
-
-/// Whether the offsets of the pod's partitions, or its message rate of 0, prove the illness.
-fn is_by_offsets(ill: &IllPod) -> bool {
-    match &ill.illness {
-        Illness::Stuck(_) => true,
-        Illness::Stalled { partitions, .. } => partitions.is_some(),
-        Illness::Sick { .. } => false,
     }
 }
 

@@ -1,28 +1,37 @@
 //! Sick pods: they spend far more CPU per message than the others.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use crate::diagnosis::illness::{Illness, SICK_RATIO};
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::illness::SICK_RATIO;
 use crate::diagnosis::stretch::{Middle, Stretch};
+use crate::measure::analysis::Analysis;
 
 /// Pods that read less than this share of the mean rate are not judged: their CPU is mostly the fixed cost of
 /// running.
 const LEAST_RATE_SHARE: f64 = 0.1;
 
 /// The positions of the sick pods, worst first, and the largest ratio of any pod; no ratio unless CPU and
-/// rate of three pods are known. A pod with less CPU than `floor` is not judged.
-pub(super) fn sick_pods(stretches: &[Stretch], floor: f64) -> (Vec<(usize, Illness)>, Option<f64>) {
+/// rate of three pods are known. A pod with less CPU than its floor is not judged.
+pub(super) fn sick_pods(
+    analysis: &Analysis<'_>,
+    stretches: &[Stretch],
+) -> (Vec<(usize, Cause)>, Option<f64>) {
+    let floor = analysis.thresholds().trigger_floors.cpu;
     let judged: Option<Vec<Judged<'_>>> =
         stretches.iter().map(|stretch| Judged::of(stretch, floor)).collect();
     let Some(judged) = judged else { return (Vec::new(), None) };
-    let count = stretches.first().map_or(0, |first| first.cpu.loads.len());
-    let mut ratios: Vec<(usize, f64)> =
-        (0..count).filter_map(|position| Some((position, lasting_ratio(position, &judged)?))).collect();
+    let ratio = |position| Some((position, lasting_ratio(position, &judged)?));
+    let mut ratios: Vec<(usize, f64)> = (0..analysis.count()).filter_map(ratio).collect();
     let worst = ratios.iter().map(|(_, ratio)| *ratio).fold(0.0, f64::max);
     ratios.retain(|(_, ratio)| *ratio > SICK_RATIO);
     ratios.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let ill = |(position, ratio)| (position, Illness::Sick { ratio });
-    (ratios.into_iter().map(ill).collect(), Some(worst))
+    let sick = |(position, ratio)| {
+        let pod = analysis.name(position).to_string();
+        (position, Cause::SickPod { pod, ratio, limit: SICK_RATIO })
+    };
+    (ratios.into_iter().map(sick).collect(), Some(worst))
 }
 
 /// The smallest ratio over all stretches; `None` unless the pod is busy in every one.

@@ -4,7 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::diagnosis::illness::{IllPod, Illness};
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::illness::stalled;
 use crate::facts::Facts;
 use crate::input::history::STRETCHES;
 use crate::input::metric::Metric;
@@ -17,10 +18,13 @@ use crate::measure::spread::median;
 /// of what the others read.
 const READ_BEFORE: f64 = 0.25;
 
-/// The pods with assigned partitions and a message rate of 0, while the others read and messages arrive for
+/// The positions of the pods with assigned partitions and a message rate of 0, and for how long they have read nothing, while the others read and messages arrive for
 /// them. The rate shows a stall at once; the client's own lag does not, because it changes only when the
 /// client polls.
-pub(super) fn silent_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<IllPod> {
+pub(super) fn silent_pods(
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+) -> Vec<(usize, Cause, Option<Duration>)> {
     let Some(assigned) = facts.assigned_partitions.known() else { return Vec::new() };
     let assigned: BTreeMap<&str, usize> =
         assigned.iter().map(|(name, count)| (name.as_str(), *count)).collect();
@@ -36,8 +40,8 @@ pub(super) fn silent_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Ill
         let name = analysis.name(position);
         let partitions = assigned.get(name).copied().filter(|count| *count > 0)?;
         let arrives = messages_arrive(facts, name).unwrap_or_else(|| has_read(facts, name, typical));
-        let illness = Illness::Stalled { share: Some(0.0), partitions: Some(partitions), standing: None };
-        (typical > 0.0 && arrives).then(|| IllPod { position, illness, lasted: silence(facts, name) })
+        let cause = || stalled(name, Some(0.0), Some(partitions), None);
+        (typical > 0.0 && arrives).then(|| (position, cause(), silence(facts, name)))
     });
     pods.collect()
 }

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::diagnosis::behind::keeps_up;
-use crate::diagnosis::illness::{Illness, STALLED_SHARE};
+use crate::diagnosis::cause::Cause;
+use crate::diagnosis::illness::{self, STALLED_SHARE};
 use crate::diagnosis::stretch::{Column, Middle, Stretch, known};
 use crate::facts::Facts;
 use crate::input::metric::Metric;
@@ -19,7 +20,7 @@ pub(super) fn stalled_pods(
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
     stretches: &[Stretch],
-) -> Vec<(usize, Illness)> {
+) -> Vec<(usize, Cause)> {
     if !analysis.triggers_above_floor(Metric::Lag) {
         return Vec::new();
     }
@@ -34,9 +35,8 @@ pub(super) fn stalled_pods(
         .filter_map(|(position, lag)| Some((position, lag, share_read(position, stretches, &middles)?)));
     let mut stalled: Vec<(usize, f64, f64)> = stalled.collect();
     stalled.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let ill = |(position, _, share)| {
-        (position, Illness::Stalled { share: Some(share), partitions: None, standing: None })
-    };
+    let ill =
+        |(position, _, share)| (position, illness::stalled(analysis.name(position), Some(share), None, None));
     stalled.into_iter().map(ill).collect()
 }
 

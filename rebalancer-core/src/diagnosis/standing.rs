@@ -11,9 +11,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
-use core::fmt;
 use core::time::Duration;
 
+use crate::diagnosis::cause::{Stands, messages};
+use crate::diagnosis::illness::{IllPods, StandingPartition, Witness};
 use crate::diagnosis::movement::{Movement, Stand, movement, note_moves, steps, went_on_ago};
 use crate::diagnosis::unclear::Unclear;
 use crate::facts::Facts;
@@ -21,7 +22,6 @@ use crate::input::live_pod::LivePod;
 use crate::input::offsets::{Offsets, OtherGroup, PartitionPast, Tenure};
 use crate::input::partitions::one_spelling;
 use crate::measure::spread::median;
-use crate::wording::lasting;
 
 /// A pod that has owned a partition for less than this may still be starting.
 const SETTLED: Duration = Duration::from_secs(5 * 60);
@@ -40,63 +40,15 @@ const TOGETHER_STEPS: u32 = 2;
 /// A second group is a witness of a poison record if it has stood at the same offset for this many steps.
 const OTHER_GROUP_STEPS: usize = 2;
 
-/// A standing partition, with everything known about it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StandingPartition {
-    /// Its topic.
-    pub topic: String,
-    /// Its number.
-    pub partition: u32,
-    /// The committed offset at which it stands; `None` if only the client reports on it.
-    pub offset: Option<u64>,
-    /// How long it has stood while messages wait; a lower bound if the history is shorter.
-    pub since: Duration,
-    /// For how long it was watched without a move, where the time it stands is known only from how long its messages
-    /// wait.
-    pub watched: Option<Duration>,
-    /// The part of that time since the present owner got it or last started.
-    pub lasted: Duration,
-    /// Messages waiting; `None` if only the client reports on it.
-    pub backlog: Option<u64>,
-    /// The pod that owns it.
-    pub pod: Option<String>,
-    /// Time since it last moved on under another pod after a stand, as it does after a cure.
-    pub cured_ago: Option<Duration>,
-    /// How many of the pod's other partitions with messages move.
-    pub moving: usize,
-    /// How many other partitions with messages the pod has.
-    pub others: usize,
-}
-
-/// Who else stood at the same offset, which proves that no restart helps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Witness {
-    /// A pod that owned it before.
-    Pod(String),
-    /// An earlier pod whose name is not known.
-    EarlierPod,
-    /// The same pod, before its containers restarted.
-    EarlierStart,
-    /// A second group.
-    Group(String),
-}
-
 /// All findings about standing partitions.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Default)]
 pub(super) struct Standings {
     /// The stuck ones, largest backlog first.
     pub stuck: Vec<StandingPartition>,
-    /// Those that no restart helps, largest backlog first.
-    pub poisoned: Vec<(StandingPartition, Witness)>,
     /// The pods all of whose partitions stand, with those partitions.
     pub stalled: BTreeMap<String, Vec<StandingPartition>>,
-    /// Those whose reason is not known.
-    pub unclear: Vec<(StandingPartition, Unclear)>,
-    /// Whether no partition of the group moves although messages arrive.
-    pub nobody_reads: bool,
-    /// Whether the offsets are outdated, so that nothing is judged by them.
-    pub are_old: bool,
+    /// What no restart helps, and what else there is to say.
+    pub ill: IllPods,
 }
 
 /// One partition: what it does and who owns it.
@@ -133,25 +85,25 @@ pub(super) fn standings(facts: &Facts<'_>, rates: &Rates<'_>) -> Standings {
     judge.paused = judge.topics_that_stand();
     let mut found = Standings::default();
     let stale = tracks.iter().filter(|track| track.is_stale()).count();
-    found.are_old = are_old(&tracks, stale, rates);
+    found.ill.offsets_are_old = are_old(&tracks, stale, rates);
     for track in &tracks {
         match track.movement {
             Movement::Stands(stand) => {
                 let standing = judge.described(track, &stand);
                 match judge.verdict(track, &stand, &standing) {
-                    Verdict::Poisoned(witness) => found.poisoned.push((standing, witness)),
-                    Verdict::Unclear(why) => found.unclear.push((standing, why)),
+                    Verdict::Poisoned(witness) => found.ill.poisoned.push((standing, witness)),
+                    Verdict::Unclear(why) => found.ill.unclear.push((standing, why)),
                     Verdict::Stuck => found.stuck.push(standing),
                     Verdict::WithItsPod(pod) => found.stalled.entry(pod).or_default().push(standing),
                 }
             }
             // If most are stale, one sentence covers them all.
             Movement::Doubtful(_, Unclear::Stale) if 2 * stale > tracks.len() => {}
-            Movement::Doubtful(stand, why) => found.unclear.push((judge.described(track, &stand), why)),
+            Movement::Doubtful(stand, why) => found.ill.unclear.push((judge.described(track, &stand), why)),
             Movement::Moves(_) | Movement::Idle | Movement::Unclear(_) => {}
         }
     }
-    found.nobody_reads = tracks.iter().any(Track::stands) && !tracks.iter().any(Track::moves);
+    found.ill.nobody_reads = tracks.iter().any(Track::stands) && !tracks.iter().any(Track::moves);
     settle(&mut found, offsets.grid().step.saturating_mul(TOGETHER_STEPS));
     found
 }
@@ -167,32 +119,29 @@ fn are_old(tracks: &[Track<'_>], stale: usize, rates: &Rates<'_>) -> bool {
 
 /// Removes what has a common explanation: pods stalled by a poison record, and stands in several pods that
 /// began within `near` of each other.
-fn settle(found: &mut Standings, near: Duration) {
-    let poisoned = &found.poisoned;
-    found.stalled.retain(|pod, _| !poisoned.iter().any(|(of, _)| of.pod.as_deref() == Some(pod)));
+fn settle(Standings { stuck, stalled, ill }: &mut Standings, near: Duration) {
+    stalled.retain(|pod, _| !ill.poisoned.iter().any(|(of, _)| of.pod.as_deref() == Some(pod)));
     let mut began: BTreeMap<Duration, BTreeSet<Option<String>>> = BTreeMap::new();
-    for standing in found.stuck.iter().chain(found.stalled.values().flatten()) {
-        began.entry(standing.since).or_default().insert(standing.pod.clone());
+    for standing in stuck.iter().chain(stalled.values().flatten()) {
+        began.entry(standing.stands.since).or_default().insert(standing.pod.clone());
     }
     let is_common = |standing: &StandingPartition| {
-        let at_once = standing.since.saturating_sub(near)..=standing.since.saturating_add(near);
+        let since = standing.stands.since;
+        let at_once = since.saturating_sub(near)..=since.saturating_add(near);
         let pods = began.range(at_once).flat_map(|(_, pods)| pods.iter().take(TOGETHER_PODS));
         pods.collect::<BTreeSet<_>>().len() >= TOGETHER_PODS
     };
-    let (common, stuck): (Vec<_>, Vec<_>) =
-        core::mem::take(&mut found.stuck).into_iter().partition(is_common);
-    let (with_pods, stalled): (BTreeMap<_, _>, BTreeMap<_, _>) = core::mem::take(&mut found.stalled)
-        .into_iter()
-        .partition(|(_, standings): &(String, Vec<StandingPartition>)| standings.iter().any(is_common));
-    (found.stuck, found.stalled) = (stuck, stalled);
-    let common = common.into_iter().chain(with_pods.into_values().flatten());
-    found.unclear.extend(common.map(|standing| (standing, Unclear::Together)));
-    found.stuck.sort_by(by_backlog);
-    found.poisoned.sort_by(|(a, _), (b, _)| by_backlog(a, b));
-    found.unclear.sort_by(|(a, _), (b, _)| by_backlog(a, b));
+    let alone: Vec<StandingPartition> = stuck.extract_if(.., |standing| is_common(standing)).collect();
+    let with_pods = stalled.extract_if(.., |_, standings| standings.iter().any(is_common));
+    let common = alone.into_iter().chain(with_pods.flat_map(|(_, standings)| standings));
+    ill.unclear.extend(common.map(|standing| (standing, Unclear::Together)));
+    stuck.sort_by(by_backlog);
+    ill.poisoned.sort_by(|(a, _), (b, _)| by_backlog(a, b));
+    ill.unclear.sort_by(|(a, _), (b, _)| by_backlog(a, b));
 }
 
 fn by_backlog(a: &StandingPartition, b: &StandingPartition) -> Ordering {
+    let (a, b) = (&a.stands, &b.stands);
     b.backlog.cmp(&a.backlog).then_with(|| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)))
 }
 
@@ -316,13 +265,15 @@ impl<'a> Judge<'a> {
             .others(track)
             .fold((0, 0), |(moving, all), other| (moving + usize::from(other.moves()), all + 1));
         StandingPartition {
-            topic: track.past.topic().to_string(),
-            partition: track.past.number(),
-            offset: stand.backlog.map(|_| messages(stand.offset)),
-            since,
-            watched: track.past.watched(),
+            stands: Stands {
+                topic: track.past.topic().to_string(),
+                partition: track.past.number(),
+                offset: stand.backlog.map(|_| messages(stand.offset)),
+                since,
+                watched: track.past.watched(),
+                backlog: stand.backlog.map(messages),
+            },
             lasted,
-            backlog: stand.backlog.map(messages),
             pod: track.owner.map(str::to_string),
             cured_ago: self.cured_ago(track),
             moving,
@@ -353,7 +304,7 @@ impl<'a> Judge<'a> {
             return Verdict::Unclear(Unclear::Rebalance);
         }
         if let Some(needed) = self.offsets.watch_needed {
-            let watched = standing.watched.unwrap_or_default();
+            let watched = standing.stands.watched.unwrap_or_default();
             if watched < needed {
                 return Verdict::Unclear(Unclear::Glimpsed { watched, needed });
             }
@@ -363,7 +314,7 @@ impl<'a> Judge<'a> {
         }
         let witness = self.earlier_owner(track, stand, standing);
         let is_unseen =
-            self.offsets.is_inferred && standing.since.saturating_sub(standing.lasted) >= STOOD_BEFORE;
+            self.offsets.is_inferred && standing.stands.since.saturating_sub(standing.lasted) >= STOOD_BEFORE;
         if standing.lasted < SETTLED {
             return Verdict::Unclear(if is_unseen { Unclear::Unseen } else { Unclear::NewOwner });
         }
@@ -422,7 +373,7 @@ impl<'a> Judge<'a> {
     ) -> Option<Witness> {
         let live = self.live.get(track.owner?)?;
         let warm = live.warm_for()?;
-        if standing.since.saturating_sub(warm) < STOOD_BEFORE {
+        if standing.stands.since.saturating_sub(warm) < STOOD_BEFORE {
             return None;
         }
         let born = stand.to.saturating_sub(self.steps(warm));
@@ -466,7 +417,7 @@ impl<'a> Judge<'a> {
         let long = self.of_day(track, stand);
         let of_day = long.map_or(Duration::ZERO, |(day, long)| day.grid().time(long.longest_wait));
         let rhythm = self.offsets.grid().step.mul_f64(rhythm).max(of_day);
-        (standing.since < rhythm.saturating_mul(OF_RHYTHM)).then_some(Unclear::Rhythm)
+        (standing.stands.since < rhythm.saturating_mul(OF_RHYTHM)).then_some(Unclear::Rhythm)
     }
 }
 
@@ -477,52 +428,4 @@ fn other_group(track: &Track<'_>, stand: &Stand) -> Option<String> {
         other.offset == stand.offset && stand.to.saturating_sub(other.since) >= OTHER_GROUP_STEPS
     };
     Some(track.past.other_groups().iter().find(same)?.group.clone())
-}
-
-/// An offset as a whole number of messages.
-fn messages(offset: f64) -> u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-    let whole = offset as u64;
-    whole
-}
-
-impl StandingPartition {
-    /// Its name, such as `partition 4 of topic orders`.
-    pub fn name(&self) -> String {
-        alloc::format!("partition {} of topic {}", self.partition, self.topic)
-    }
-}
-
-impl fmt::Display for StandingPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name())?;
-        match (self.offset, self.backlog) {
-            (Some(offset), Some(backlog)) => {
-                write!(f, " stands at offset {offset} with {backlog} messages behind it")?;
-            }
-            _ => f.write_str(" stands")?,
-        }
-        match self.watched {
-            Some(watched) => write!(
-                f,
-                " while it was watched for {}; the first message has waited for {}",
-                lasting(watched),
-                lasting(self.since)
-            ),
-            None => write!(f, " for {}", lasting(self.since)),
-        }
-    }
-}
-
-impl fmt::Display for Witness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pod(pod) => write!(f, "pod {pod}, which had it before, stood there too"),
-            Self::EarlierPod => f.write_str("it stood there before its pod was made"),
-            Self::EarlierStart => {
-                f.write_str("it stood there before the containers of its pod started again")
-            }
-            Self::Group(group) => write!(f, "group {group} stands there too"),
-        }
-    }
 }

@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
-use crate::diagnosis::illness::{IllPod, Illness};
-use crate::diagnosis::standing::StandingPartition;
+use crate::diagnosis::cause::Stands;
+use crate::diagnosis::illness::IllPod;
 use crate::facts::{A_DAY, Cure, Facts};
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::partitions::one_spelling;
@@ -30,14 +30,11 @@ pub fn illness_age(ill: &IllPod, name: &str, limit: Duration) -> Verdict {
 /// Earlier cures are known from what the program left in the cluster, and from a change of owner when the
 /// partition moved on. The value is the time since the last of them, in seconds.
 pub fn cured_before(ill: &IllPod, name: &str, facts: &Facts<'_>) -> Verdict {
-    let standing = match &ill.illness {
-        Illness::Stuck(standing) | Illness::Stalled { standing: Some(standing), .. } => Some(standing),
-        Illness::Stalled { standing: None, .. } | Illness::Sick { .. } => None,
-    };
+    let standing = ill.cause.standing();
     let told = facts.cures.known().into_iter().flatten();
     let by_event = told.filter_map(|cure| Some((cure.ago, same(cure, name, standing)?)));
     let by_owner = standing.and_then(|standing| {
-        let ago = standing.cured_ago.filter(|ago| *ago < A_DAY)?;
+        let ago = ill.cured_ago.filter(|ago| *ago < A_DAY)?;
         Some((ago, format!("{} stood before, until another pod had it", standing.name())))
     });
     let limit = Some(A_DAY.as_secs_f64());
@@ -58,8 +55,8 @@ pub fn cured_before(ill: &IllPod, name: &str, facts: &Facts<'_>) -> Verdict {
 }
 
 /// Why an earlier cure forbids another; `None` if it does not.
-fn same(cure: &Cure, name: &str, standing: Option<&StandingPartition>) -> Option<String> {
-    let is_partition = |standing: &&StandingPartition| {
+fn same(cure: &Cure, name: &str, standing: Option<&Stands>) -> Option<String> {
+    let is_partition = |standing: &&Stands| {
         let cured = cure.partition.as_ref();
         cured.is_some_and(|(topic, number)| {
             (one_spelling(topic), *number) == (one_spelling(&standing.topic), standing.partition)
@@ -78,7 +75,7 @@ fn same(cure: &Cure, name: &str, standing: Option<&StandingPartition>) -> Option
     if cure.ago >= A_DAY {
         return None;
     }
-    let of_partition = |standing: &StandingPartition| format!("{} was cured", standing.name());
+    let of_partition = |standing: &Stands| format!("{} was cured", standing.name());
     let of_pod = (cure.pod == name).then(|| format!("pod {name} was replaced as a cure"));
     partition.map(of_partition).or(of_pod)
 }

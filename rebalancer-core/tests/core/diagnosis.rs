@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebalancer_core::diagnosis::{Cause, Diagnosis, IllPod, Illness, ill_pods};
+use rebalancer_core::diagnosis::{Cause, Diagnosis, IllPod, ill_pods};
 use rebalancer_core::guard::{Check, GuardSettings, Standing};
 use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
@@ -195,7 +195,7 @@ fn a_pod_is_as_sick_as_in_the_better_half_of_the_hour() {
     assert_eq!(ill(1.4, 3.0), []);
     assert_eq!(ill(3.0, 1.4), []);
     for halves in [ill(2.0, 3.0), ill(3.0, 2.0)] {
-        let [IllPod { position: 2, illness: Illness::Sick { ratio }, .. }] = halves[..] else {
+        let [IllPod { position: 2, cause: Cause::SickPod { ratio, .. }, .. }] = halves[..] else {
             panic!("{halves:?}")
         };
         assert!((ratio - 2.0).abs() < 1e-9, "{ratio}");

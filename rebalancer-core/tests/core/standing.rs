@@ -175,7 +175,7 @@ fn the_owner_of_a_stuck_partition_alone_is_replaced_whatever_the_assignor_and_th
                 assert_eq!((pod.as_str(), *moving, *others), ("orders-04", 7, 7));
                 assert_eq!((standing.topic.as_str(), standing.partition), ("orders", 33));
                 assert_eq!((standing.offset, standing.backlog), (Some(101_990), Some(3_910)));
-                assert_eq!(standing.since_seconds, 39 * 60);
+                assert_eq!(standing.since.as_secs(), 39 * 60);
                 assert_eq!(assessment.diagnosis.remedy, Remedy::ReplacePod);
             }
         }
@@ -338,7 +338,7 @@ fn a_pod_all_of_whose_partitions_stand_is_stalled() {
     let Cause::StalledPod { partitions, standing: Some(standing), .. } = &assessment.diagnosis.cause else {
         panic!("{:?}", assessment.diagnosis.cause)
     };
-    assert_eq!((*partitions, standing.since_seconds), (Some(8), 19 * 60));
+    assert_eq!((*partitions, standing.since.as_secs()), (Some(8), 19 * 60));
     // A record that stops one of them stops the pod.
     fleet.live[4].age = Some(minutes(8));
     let assessment = fleet.by_cause();
