@@ -14,8 +14,7 @@ use serde_json::Value;
 use super::group::Member;
 use super::ids::{self, Row};
 use super::meeting::{Pods, youngest};
-use super::partition::{LEAST_STAND_MINUTES, WatchedPartition};
-use super::waits::minutes_before;
+use super::waits::{LEAST_STAND_MINUTES, WatchedPartition, minutes_before};
 use super::watch::Watched;
 use crate::metrics::kafka_direct::{self, is_of_kafka};
 use crate::prometheus::{ApiRequest, ApiResponse, TimeRange, When};
@@ -39,8 +38,10 @@ pub struct KafkaAnswers {
 #[derive(Debug, Clone, PartialEq)]
 struct Past {
     label: String,
-    spans: Vec<(RangeInclusive<u32>, f64)>,
+    spans: Vec<Span>,
 }
+
+type Span = (RangeInclusive<u32>, f64);
 
 impl KafkaAnswers {
     /// What was found of a group, for these pods. While it deals its partitions nothing is known of them but that: brokers
@@ -73,10 +74,7 @@ impl KafkaAnswers {
         is_of_kafka(request.query).then(|| {
             let (kind, result) = match request.when {
                 When::Instant(at) => ("vector", self.vector(request.query, at.as_millisecond())),
-                When::Range(TimeRange { start, end, step }) => {
-                    let grid = Grid { start_ms: start.as_millisecond(), end_ms: end.as_millisecond(), step };
-                    ("matrix", self.matrix(request.query, &grid))
-                }
+                When::Range(range) => ("matrix", self.matrix(request.query, &range)),
             };
             let body =
                 format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":[{result}]}}}}"#);
@@ -91,10 +89,10 @@ impl KafkaAnswers {
 
     /// The series of a moment, as text.
     fn vector(&self, query: &str, at_ms: i64) -> String {
-        let mut series = Listed::default();
+        let mut text = Listed::default();
         let mut sample = |labels: &[(&'static str, String)], value: f64| {
-            let sample = format!("{},\"{value}\"", seconds(at_ms));
-            series.next(format_args!(r#"{{"metric":{},"value":[{sample}]}}"#, named(labels)));
+            let (metric, at) = (named(labels), seconds(at_ms));
+            text.next(format_args!(r#"{{"metric":{metric},"value":[{at},"{value}"]}}"#));
         };
         for past in self.pasts.get(query).into_iter().flatten() {
             let newest = past.spans.iter().min_by_key(|(minutes, _)| *minutes.start());
@@ -105,40 +103,42 @@ impl KafkaAnswers {
         for (labels, value) in self.instants.get(query).into_iter().flatten() {
             sample(labels, *value);
         }
-        series.text
+        text.0
     }
 
-    /// The series of a range, as text.
-    fn matrix(&self, query: &str, grid: &Grid) -> String {
+    /// The series of a range of minutes, as text.
+    fn matrix(&self, query: &str, range: &TimeRange) -> String {
+        let (start_ms, end_ms) = (range.start.as_millisecond(), range.end.as_millisecond());
+        let is_by_minute = range.step == Duration::from_secs(60);
+        let at = |minutes: u32| end_ms - i64::from(minutes) * 60_000;
         let mut series = Listed::default();
         for Past { label, spans } in self.pasts.get(query).into_iter().flatten() {
-            let mut spans: Vec<&(RangeInclusive<u32>, f64)> = spans.iter().collect();
+            let mut spans: Vec<&Span> = spans.iter().collect();
             spans.sort_unstable_by_key(|(minutes, _)| Reverse(*minutes.end()));
             let mut values = Listed::default();
             for (minutes, value) in spans {
-                for at_ms in minutes.clone().rev().filter_map(|minutes| grid.at(minutes)) {
+                for at_ms in minutes.clone().rev().map(at).filter(|at_ms| is_by_minute && *at_ms >= start_ms)
+                {
                     values.next(format_args!("[{},\"{value}\"]", seconds(at_ms)));
                 }
             }
             let label = named(&[("pod", label.clone())]);
-            series.next(format_args!(r#"{{"metric":{label},"values":[{}]}}"#, values.text));
+            series.next(format_args!(r#"{{"metric":{label},"values":[{}]}}"#, values.0));
         }
-        series.text
+        series.0
     }
 }
 
 /// Text of the elements of a list, which is written as it is: a tree of it would be many times as large.
 #[derive(Default)]
-struct Listed {
-    text: String,
-}
+struct Listed(String);
 
 impl Listed {
     fn next(&mut self, element: fmt::Arguments<'_>) {
-        if !self.text.is_empty() {
-            self.text.push(',');
+        if !self.0.is_empty() {
+            self.0.push(',');
         }
-        self.text.write_fmt(element).expect("a String takes every text");
+        self.0.write_fmt(element).expect("a String takes every text");
     }
 }
 
@@ -147,21 +147,6 @@ fn named(labels: &[(&'static str, String)]) -> String {
     let labels: serde_json::Map<String, Value> =
         labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
     Value::from(labels).to_string()
-}
-
-/// The moments of a range.
-struct Grid {
-    start_ms: i64,
-    end_ms: i64,
-    step: Duration,
-}
-
-impl Grid {
-    /// The moment so many minutes before the last; `None` if the range does not have it.
-    fn at(&self, minutes: u32) -> Option<i64> {
-        let at_ms = self.end_ms - i64::from(minutes) * 60_000;
-        (self.step == Duration::from_secs(60) && at_ms >= self.start_ms).then_some(at_ms)
-    }
 }
 
 /// A time in seconds, as a number in text.
@@ -188,13 +173,18 @@ fn lag(of: &WatchedPartition) -> Option<f64> {
 struct Seen<'a> {
     watched: &'a Watched,
     live: &'a [LivePod],
-    pods: &'a [Option<usize>],
+    pods: &'a [Option<&'a LivePod>],
 }
 
 impl Seen<'_> {
     fn pod_of(&self, of: &WatchedPartition) -> Option<&LivePod> {
-        let position = self.pods.get(of.owner?).copied().flatten()?;
-        self.live.get(position)
+        *self.pods.get(of.owner?)?
+    }
+
+    /// The members that run in one of the pods, each with its pod.
+    fn here(&self) -> impl Iterator<Item = (&Member, &LivePod)> {
+        let members = self.watched.group.members.iter().zip(self.pods);
+        members.filter_map(|(member, pod)| Some((member, (*pod)?)))
     }
 
     fn instants(&self) -> BTreeMap<&'static str, Vec<Row>> {
@@ -207,7 +197,7 @@ impl Seen<'_> {
             (kafka_direct::ASSIGNED, self.assigned()),
             (kafka_direct::ASSIGNOR, self.assignor()),
             (kafka_direct::KEEPS_IDENTITY, self.keeps_identity()),
-            (kafka_direct::MEMBERS, ids::rows(&self.watched.group, self.pods, self.live)),
+            (kafka_direct::MEMBERS, ids::rows(&self.watched.group, self.pods)),
             (kafka_direct::COUNT, if count > 0 { one(count as f64) } else { Vec::new() }),
             (kafka_direct::WATCH_NEEDED, one(self.watched.needed.as_secs_f64())),
         ])
@@ -234,17 +224,14 @@ impl Seen<'_> {
     /// The sum over the partitions of each pod that has a member; 0 for one that owns none, which then reads nothing. A
     /// pod is missing if any of its partitions is unknown.
     fn sums(&self, part: impl Fn(&WatchedPartition) -> Option<f64>) -> Vec<Row> {
-        let mut sums: BTreeMap<usize, Option<f64>> =
-            self.pods.iter().flatten().map(|position| (*position, Some(0.0))).collect();
+        let mut sums: BTreeMap<&str, Option<f64>> =
+            self.here().map(|(_, pod)| (pod.name.as_str(), Some(0.0))).collect();
         for of in &self.watched.partitions {
-            let position = of.owner.and_then(|owner| self.pods.get(owner).copied().flatten());
-            if let Some(sum) = position.and_then(|position| sums.get_mut(&position)) {
+            if let Some(sum) = self.pod_of(of).and_then(|pod| sums.get_mut(pod.name.as_str())) {
                 *sum = sum.zip(part(of)).map(|(sum, part)| sum + part);
             }
         }
-        let row = |(position, sum): (usize, Option<f64>)| {
-            Some((vec![("pod", self.live.get(position)?.name.clone())], sum?))
-        };
+        let row = |(pod, sum): (&str, Option<f64>)| Some((vec![("pod", pod.to_owned())], sum?));
         sums.into_iter().filter_map(row).collect()
     }
 
@@ -260,12 +247,11 @@ impl Seen<'_> {
     }
 
     fn assigned(&self) -> Vec<Row> {
-        let members = self.watched.group.members.iter().zip(self.pods);
-        let row = |(member, position): (&Member, &Option<usize>)| {
-            let pod = self.live.get((*position)?)?.name.clone();
-            Some((vec![("pod", pod), ("client_id", member.id.clone())], member.owned.len() as f64))
+        let row = |(member, pod): (&Member, &LivePod)| {
+            let labels = vec![("pod", pod.name.clone()), ("client_id", member.id.clone())];
+            (labels, member.owned.len() as f64)
         };
-        members.filter_map(row).collect()
+        self.here().map(row).collect()
     }
 
     fn assignor(&self) -> Vec<Row> {
@@ -276,49 +262,52 @@ impl Seen<'_> {
     /// Whether replacements take over the identity of the members that they replace; nothing where that is not clear, or
     /// not the same for all. A static member comes back as itself only in a pod of the same name.
     fn keeps_identity(&self) -> Vec<Row> {
-        let kept = |(member, position): (&Member, &Option<usize>)| {
-            let pod = self.live.get((*position)?)?;
+        let kept = |(member, pod): (&Member, &LivePod)| {
             let is_numbered = pod.controller.as_ref().is_some_and(|owner| owner.kind == "StatefulSet");
-            Some(match &member.instance_id {
+            match &member.instance_id {
                 None => Some(false),
                 Some(_) if is_numbered => Some(true),
-                Some(id) => (*id).contains(&pod.name).then_some(false),
-            })
+                Some(id) => id.contains(&pod.name).then_some(false),
+            }
         };
-        let kept: BTreeSet<Option<bool>> =
-            self.watched.group.members.iter().zip(self.pods).filter_map(kept).collect();
+        let kept: BTreeSet<Option<bool>> = self.here().map(kept).collect();
         match (kept.first(), kept.len()) {
             (Some(Some(keeps)), 1) => vec![(Vec::new(), f64::from(u8::from(*keeps)))],
             _ => Vec::new(),
         }
     }
 
-    /// The committed offsets of the partitions that moved, and of those that may stand: the latter for as long as the
-    /// record at this offset waits. Of others nothing can be told.
-    fn committed(&self) -> Vec<Past> {
-        let past = |of: &WatchedPartition| {
-            if !(of.moved() || of.may_stand()) {
-                return None;
-            }
-            let (first, last) = (of.committed[0]? as f64, of.last? as f64);
-            let mut spans = spans(of, 1..=of.waits_minutes().clamp(1, PAST_MINUTES), first);
-            spans.push((0..=0, last));
-            Some(Past { label: format!("{}/{}", place(of), self.watched.group.name), spans })
+    /// The past of each partition, as far as it has one: its label, which begins with the name of the partition, and its
+    /// values.
+    fn past(&self, of: impl Fn(&WatchedPartition, String) -> Option<(String, Vec<Span>)>) -> Vec<Past> {
+        let past = |partition: &WatchedPartition| {
+            let (topic, number) = &partition.place;
+            let (label, spans) = of(partition, format!("{topic}/{number}"))?;
+            Some(Past { label, spans })
         };
         self.watched.partitions.iter().filter_map(past).collect()
     }
 
+    /// The committed offsets of the partitions that moved, and of those that may stand: the latter for as long as the
+    /// record at this offset waits. Of others nothing can be told.
+    fn committed(&self) -> Vec<Past> {
+        self.past(|of, place| {
+            let (first, last) = (of.committed[0]? as f64, of.last? as f64);
+            let mut spans = spans(of, 1..=of.waits_minutes().clamp(1, PAST_MINUTES), first);
+            spans.push((0..=0, last));
+            let label = format!("{place}/{}", self.watched.group.name);
+            (of.moved() || of.may_stand()).then_some((label, spans))
+        })
+    }
+
     /// How many seconds those that may stand were watched for.
     fn watched(&self) -> Vec<Past> {
-        let suspects = self.watched.partitions.iter().filter(|of| of.may_stand());
-        let past =
-            |of: &WatchedPartition| Past { label: place(of), spans: vec![(0..=0, of.watched.as_secs_f64())] };
-        suspects.map(past).collect()
+        self.past(|of, place| of.may_stand().then(|| (place, vec![(0..=0, of.watched.as_secs_f64())])))
     }
 
     /// The ends at the two looks and before. One of longer ago than the past goes back tells the least that it was then.
     fn ends(&self) -> Vec<Past> {
-        let past = |of: &WatchedPartition| {
+        self.past(|of, place| {
             let looks = [(1, of.end[0]), (0, of.end[1])];
             let looks = looks.into_iter().filter_map(|(minutes, end)| Some((minutes, end?)));
             let earlier = of.earlier.iter().filter(|(minutes, _)| *minutes > 1);
@@ -328,32 +317,30 @@ impl Seen<'_> {
                 ends.entry(minutes).and_modify(|known| *known = end.max(*known)).or_insert(end);
             }
             let spans = ends.into_iter().map(|(minutes, end)| (minutes..=minutes, end as f64));
-            Past { label: place(of), spans: spans.collect() }
-        };
-        self.watched.partitions.iter().map(past).collect()
+            Some((place, spans.collect()))
+        })
     }
 
     /// Where the log of those that may stand begins.
     fn starts(&self) -> Vec<Past> {
-        let suspects = self.watched.partitions.iter().filter(|of| of.may_stand());
-        let past =
-            |of: &WatchedPartition| Some(Past { label: place(of), spans: vec![(0..=0, of.start? as f64)] });
-        suspects.filter_map(past).collect()
+        self.past(|of, place| {
+            let start = of.start.filter(|_| of.may_stand())?;
+            Some((place, vec![(0..=0, start as f64)]))
+        })
     }
 
     /// The owners now, for as long as all pods have been there: a new one has the partitions dealt anew. Nothing tells how
     /// long they have owned them if a member is in none of the pods or a pod has no member, because one of its consumers
     /// may have come or gone.
     fn tenures(&self) -> Vec<Past> {
-        let met: BTreeSet<usize> = self.pods.iter().copied().flatten().collect();
+        let met: BTreeSet<&str> = self.here().map(|(_, pod)| pod.name.as_str()).collect();
         let is_whole = self.pods.iter().all(Option::is_some) && met.len() == self.live.len();
         let youngest = youngest(self.live).filter(|_| is_whole);
-        let past = |of: &WatchedPartition| {
+        self.past(|of, place| {
             let pod = self.pod_of(of)?;
             let tenure = 0..=youngest.map_or(1, |youngest| tenure_minutes(youngest, of));
-            Some(Past { label: format!("{}/{}", place(of), pod.name), spans: spans(of, tenure, 1.0) })
-        };
-        self.watched.partitions.iter().filter_map(past).collect()
+            Some((format!("{place}/{}", pod.name), spans(of, tenure, 1.0)))
+        })
     }
 
     fn of_rebalance(&self) -> Option<String> {
@@ -434,7 +421,7 @@ fn tenure_minutes(youngest: Duration, of: &WatchedPartition) -> u32 {
 
 /// A value for so many minutes. Of a partition that does not stand only for the first and the last of them, which is all
 /// that counts then: a large group has sixty times as many minutes.
-fn spans(of: &WatchedPartition, minutes: RangeInclusive<u32>, value: f64) -> Vec<(RangeInclusive<u32>, f64)> {
+fn spans(of: &WatchedPartition, minutes: RangeInclusive<u32>, value: f64) -> Vec<Span> {
     if of.may_stand() {
         return vec![(minutes, value)];
     }
@@ -447,9 +434,4 @@ fn rate(offset: [Option<i64>; 2], apart: Duration) -> Option<f64> {
     let [Some(first), Some(second)] = offset else { return None };
     let grown = second - first;
     (grown >= 0).then_some(grown as f64 / apart.as_secs_f64().max(f64::MIN_POSITIVE))
-}
-
-/// Topic and number, in the form of series that a metrics server gives.
-fn place(of: &WatchedPartition) -> String {
-    format!("{}/{}", of.place.0, of.place.1)
 }

@@ -18,15 +18,14 @@ pub(super) type Row = (Vec<(&'static str, String)>, f64);
 /// A sample for each partition of each member, and one for a member without any, in the order in which the broker told the
 /// members, which is that of its table. Nothing if a member is elsewhere, if something besides the ids orders them, or if a
 /// member may deal otherwise than the models do.
-pub(super) fn rows(group: &Group, pods: &[Option<usize>], live: &[LivePod]) -> Vec<Row> {
+pub(super) fn rows(group: &Group, pods: &[Option<&LivePod>]) -> Vec<Row> {
     let racks: BTreeSet<Option<&str>> = group.members.iter().map(|member| member.rack.as_deref()).collect();
     let is_static = group.members.iter().any(|member| member.instance_id.is_some());
     let is_modelled = group.members.iter().all(|member| member.deals_as_modelled);
     if racks.len() > 1 || is_static || !is_modelled || group.has_unequal_subscriptions() {
         return Vec::new();
     }
-    let here: Option<Vec<&LivePod>> = pods.iter().map(|position| live.get((*position)?)).collect();
-    let Some(here) = here else { return Vec::new() };
+    let Some(here) = pods.iter().copied().collect::<Option<Vec<&LivePod>>>() else { return Vec::new() };
     let mut ids: Vec<&str> = group.members.iter().map(|member| member.id.as_str()).collect();
     ids.sort_unstable();
     let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -91,13 +90,9 @@ mod tests {
     fn member(client_id: &str, random: &str) -> Member {
         Member {
             id: format!("{client_id}-{random}"),
-            instance_id: None,
             client_id: client_id.to_owned(),
-            host: String::new(),
-            rack: None,
-            topics: Vec::new(),
-            owned: Vec::new(),
             deals_as_modelled: true,
+            ..Member::default()
         }
     }
 
@@ -113,8 +108,8 @@ mod tests {
 
     /// Rank, and which ids begin alike, of each member.
     fn told(group: &Group, live: &[LivePod]) -> Vec<(String, String)> {
-        let pods: Vec<Option<usize>> = (0..live.len()).map(Some).collect();
-        let rows = rows(group, &pods, live).into_iter();
+        let pods: Vec<Option<&LivePod>> = live.iter().map(Some).collect();
+        let rows = rows(group, &pods).into_iter();
         rows.map(|(labels, _)| (labels[1].1.clone(), labels[2].1.clone())).collect()
     }
 
@@ -166,7 +161,7 @@ mod tests {
         let live = ["orders-1", "orders-2"].map(|name| pod(name, "StatefulSet"));
         let named = [member("orders-1", "f00d"), member("orders-2", "0bad")];
         assert_eq!(told(&group(&named), &live).len(), 2);
-        assert!(rows(&group(&named), &[Some(0), None], &live).is_empty(), "one is elsewhere");
+        assert!(rows(&group(&named), &[Some(&live[0]), None]).is_empty(), "one is elsewhere");
         let changes: [fn(&mut Member); 4] = [
             |member| member.instance_id = Some("orders-1".to_owned()),
             |member| member.rack = Some("a".to_owned()),

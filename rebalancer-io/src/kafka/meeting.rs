@@ -34,7 +34,7 @@ impl<'a> Pods<'a> {
     }
 
     /// The position of the pod of a member; `None` where none or several may be meant.
-    pub(super) fn of(&self, member: &Member) -> Option<usize> {
+    fn of(&self, member: &Member) -> Option<usize> {
         let by_address = self.by_address_of(member);
         let by_name = texts(member).find_map(|text| self.named(text));
         match (by_address, by_name) {
@@ -44,10 +44,10 @@ impl<'a> Pods<'a> {
         }
     }
 
-    /// The position of the pod of each member of a group. If any of them has the address of a pod, addresses are not hidden,
+    /// The pod of each member of a group. If any of them has the address of a pod, addresses are not hidden,
     /// and one that has none of them is elsewhere, whatever its name: in a second cluster pods may have the same names. If all
     /// are hidden, members of one pod come from one address; where they do not, their name is that of several pods.
-    pub(super) fn of_each(&self, members: &[Member]) -> Vec<Option<usize>> {
+    pub(super) fn of_each(&self, members: &[Member]) -> Vec<Option<&'a LivePod>> {
         let is_here =
             |member: &Member| address(&member.host).is_some_and(|ip| self.by_address.contains_key(&ip));
         let are_visible = members.iter().any(is_here);
@@ -62,7 +62,7 @@ impl<'a> Pods<'a> {
             }
         }
         let is_one = |pod: &usize| hosts.get(pod).is_none_or(|hosts| hosts.len() == 1);
-        found.into_iter().map(|pod| pod.filter(is_one)).collect()
+        found.into_iter().map(|pod| self.live.get(pod.filter(is_one)?)).collect()
     }
 
     /// The same for a member of a group of which nobody has said that it is that of these pods. A name that ends in a number
@@ -166,16 +166,7 @@ mod tests {
 
     fn member(host: &str, client_id: &str) -> Member {
         let [host, client_id] = [host, client_id].map(str::to_owned);
-        Member {
-            id: String::new(),
-            instance_id: None,
-            client_id,
-            host,
-            rack: None,
-            topics: Vec::new(),
-            owned: Vec::new(),
-            deals_as_modelled: true,
-        }
+        Member { client_id, host, ..Member::default() }
     }
 
     #[test]
@@ -247,12 +238,13 @@ mod tests {
     #[test]
     fn a_member_elsewhere_is_not_met_by_name_where_addresses_are_visible() {
         let live = [pod("orders-0", &["10.0.0.1"]), pod("orders-1", &["10.0.0.2"])];
+        let [zero, one] = [&live[0], &live[1]].map(Some);
         let here = member("/10.0.0.1", "orders-0");
         let elsewhere = [member("/10.9.0.1", "orders-0"), member("/10.9.0.2", "orders-1")];
         let [first, second] = elsewhere.clone();
         let pods = Pods::new(&live);
-        assert_eq!(pods.of_each(&[here, first, second]), [Some(0), None, None]);
-        assert_eq!(pods.of_each(&elsewhere), [Some(0), Some(1)], "all addresses may be hidden");
+        assert_eq!(pods.of_each(&[here, first, second]), [zero, None, None]);
+        assert_eq!(pods.of_each(&elsewhere), [zero, one], "all addresses may be hidden");
     }
 
     /// Two clusters with one group, whose addresses are hidden: a partition that stands may be in the other one.
@@ -261,13 +253,18 @@ mod tests {
         let live = [pod("orders-0", &["10.0.0.1"]), pod("orders-1", &["10.0.0.2"])];
         let found = |members: &[(&str, &str)]| {
             let members: Vec<Member> = members.iter().map(|(host, client)| member(host, client)).collect();
-            Pods::new(&live).of_each(&members)
+            let found = Pods::new(&live).of_each(&members);
+            found.into_iter().map(|pod| Some(pod?.name.as_str())).collect::<Vec<Option<&str>>>()
         };
         let (here, there) = ("/172.16.0.1", "/172.16.0.2");
         assert_eq!(
             found(&[(here, "orders-0"), (there, "orders-0"), (here, "orders-1")]),
-            [None, None, Some(1)]
+            [None, None, Some("orders-1")]
         );
-        assert_eq!(found(&[(here, "orders-0-a"), (here, "orders-0-b")]), [Some(0), Some(0)], "two consumers");
+        assert_eq!(
+            found(&[(here, "orders-0-a"), (here, "orders-0-b")]),
+            [Some("orders-0"); 2],
+            "two consumers"
+        );
     }
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::client::KafkaClient;
 use super::error::{KafkaError, KafkaErrorKind};
 use super::group::{Group, Place};
-use super::partition::WatchedPartition;
+use super::waits::WatchedPartition;
 
 /// Longest time for which a stop goes unnoticed.
 const STOP_POLL: Duration = Duration::from_millis(100);
