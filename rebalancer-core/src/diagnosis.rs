@@ -28,7 +28,6 @@ pub(crate) mod illness;
 mod ladder;
 mod movement;
 mod remedy;
-mod replacement;
 mod sick;
 mod silent;
 mod stalled;

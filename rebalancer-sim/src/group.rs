@@ -157,7 +157,7 @@ impl Group {
 
     fn empty(assignor: Assignor, topics: usize, all: Vec<TopicPartition>) -> Self {
         let dealer = Dealer { assignor, rule: UniformRule::default(), topics: TopicOrder::by_name(topics) };
-        Self { dealer, table: Table::new(all), members: Vec::new(), owned: Vec::new() }
+        Self { dealer, table: Table { all }, members: Vec::new(), owned: Vec::new() }
     }
 
     /// An existing group: each member with what it owns. Nothing is reassigned.
@@ -181,7 +181,8 @@ impl Group {
         let topics = all.last().map_or(0, |last| last.topic + 1);
         let mut group = Self::empty(assignor, topics, all);
         for (member, owned) in members {
-            let mut places = owned.into_iter().filter_map(|partition| group.table.place(partition)).collect();
+            let place = |partition: TopicPartition| group.table.all.binary_search(&partition).ok();
+            let mut places = owned.into_iter().filter_map(place).collect();
             group.dealer.arrange(&group.table, &mut places);
             group.add(member, places)?;
         }
@@ -313,8 +314,7 @@ impl Group {
     /// The members in the order of joining, each with what it owns, sorted.
     pub fn members(&self) -> impl ExactSizeIterator<Item = (&Member, Vec<TopicPartition>)> {
         let owned = self.owned.iter().map(|places| {
-            let mut owned: Vec<TopicPartition> =
-                places.iter().map(|place| self.table.all()[*place]).collect();
+            let mut owned: Vec<TopicPartition> = places.iter().map(|place| self.table.all[*place]).collect();
             owned.sort_unstable();
             owned
         });
@@ -323,7 +323,7 @@ impl Group {
 
     /// All partitions, sorted.
     pub fn partitions(&self) -> &[TopicPartition] {
-        self.table.all()
+        &self.table.all
     }
 
     /// Load of each of `pods` pods, given the `load` of a partition.

@@ -126,7 +126,7 @@ fn flow<'a>(past: &'a PartitionPast, offsets: &'a Offsets) -> Option<(Flow<'a>, 
     let seconds = grid.step.as_secs_f64() * (last - first) as f64;
     let pod = past.owner().map(|tenure| tenure.pod.as_str());
     let at_once = match movement(past, grid) {
-        Movement::Moves(moves) => Some(written * moves.longest_wait as f64 / (last - first) as f64),
+        Movement::Moves(longest_wait) => Some(written * longest_wait as f64 / (last - first) as f64),
         _ => None,
     };
     let flow = Flow { past, pod, written, read, backlog, at_once };

@@ -30,25 +30,16 @@ const STEADY_SHARE: usize = 95;
 /// What a partition does now. Times are steps of its grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Movement {
-    /// Its committed offset moves, or everything has been read.
-    Moves(Moves),
+    /// Its committed offset moves, or everything has been read; with the longest time that messages waited before it moved.
+    Moves(usize),
     /// No message arrives, so nothing can move.
     Idle,
     /// Its committed offset stands while messages arrive.
     Stands(Stand),
     /// It seems to stand, but other evidence contradicts it.
     Doubtful(Stand, Unclear),
-    /// Its offsets do not show what it does.
-    Unclear(Unclear),
-}
-
-/// A partition that moves.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Moves {
-    /// The step of its last move.
-    pub last: usize,
-    /// The longest time that messages waited before it moved, in steps.
-    pub longest_wait: usize,
+    /// Its offsets do not show what it does, or have not been watched for long enough.
+    Unclear,
 }
 
 /// A partition that stands.
@@ -85,7 +76,7 @@ pub(super) fn movement(past: &PartitionPast, grid: &Grid) -> Movement {
     let committed = past.column(OffsetKind::Committed);
     let Some(to) = newest(committed) else { return by_lead(past, grid) };
     let ends = past.column(OffsetKind::End);
-    let Some(newest_end) = newest(ends) else { return Movement::Unclear(Unclear::NoEnd) };
+    let Some(newest_end) = newest(ends) else { return Movement::Unclear };
     let (offset, end) = (committed[to], ends[newest_end]);
     let first = first_of_run(committed, to);
     let longest_wait = waits(committed, ends).iter().map(|(from, to)| to - from).max().unwrap_or(0);
@@ -94,19 +85,15 @@ pub(super) fn movement(past: &PartitionPast, grid: &Grid) -> Movement {
         let stand = Stand { offset, from: first, to, backlog: None, longest_wait };
         return Movement::Doubtful(stand, Unclear::Stale);
     }
-    let moved = |last: usize| match last {
-        0 => Movement::Idle,
-        last => Movement::Moves(Moves { last, longest_wait }),
-    };
+    let otherwise = if first > 0 { Movement::Moves(longest_wait) } else { Movement::Idle };
     let Some(from) = (first..=to).find(|step| ends.get(*step).is_some_and(|end| *end > offset)) else {
         // Past the end, it stands only if messages arrive, which it would have to read again.
         let is_past = offset > end && rises(ends, first, newest_end);
         let stand = Stand { offset, from: first, to, backlog: None, longest_wait };
-        return if is_past { Movement::Doubtful(stand, Unclear::PastTheEnd) } else { moved(first) };
+        return if is_past { Movement::Doubtful(stand, Unclear::PastTheEnd) } else { otherwise };
     };
     if to - from < steps(grid, LEAST_STAND) {
-        let short = Movement::Unclear(Unclear::Short);
-        return if first > 0 { moved(first) } else { short };
+        return if first > 0 { otherwise } else { Movement::Unclear };
     }
     let lately = newest_end.saturating_sub(steps(grid, LATELY)).max(from);
     if !rises(ends, lately, newest_end) {
@@ -141,23 +128,19 @@ fn contradiction(past: &PartitionPast, stand: &Stand, has_gaps: bool) -> Option<
 /// moved steadily before.
 fn by_lead(past: &PartitionPast, grid: &Grid) -> Movement {
     let lead = past.column(OffsetKind::Lead);
-    let Some(to) = newest(lead) else { return Movement::Unclear(Unclear::NoCommit) };
+    let Some(to) = newest(lead) else { return Movement::Unclear };
     if to < grid.steps.saturating_sub(1 + steps(grid, STALE)) {
-        return Movement::Unclear(Unclear::Stale);
+        return Movement::Unclear;
     }
     let from = first_of_run(lead, to);
     if to - from < steps(grid, LEAST_STAND) {
-        return if from > 0 {
-            Movement::Moves(Moves { last: from, longest_wait: 0 })
-        } else {
-            Movement::Unclear(Unclear::Short)
-        };
+        return if from > 0 { Movement::Moves(0) } else { Movement::Unclear };
     }
     let before = &lead[..=from];
     let moves = before.windows(2).filter(|pair| pair[1] > pair[0]).count();
     let is_steady = from >= steps(grid, STEADY) && 100 * moves >= STEADY_SHARE * from;
     if !is_steady {
-        return Movement::Unclear(Unclear::NoEnd);
+        return Movement::Unclear;
     }
     Movement::Stands(Stand { offset: lead[to], from, to, backlog: None, longest_wait: 0 })
 }
@@ -176,7 +159,7 @@ fn first_of_run(column: &[f64], to: usize) -> usize {
 }
 
 /// Whether the last known number between two steps is larger than the first.
-fn rises(column: &[f64], from: usize, to: usize) -> bool {
+pub(super) fn rises(column: &[f64], from: usize, to: usize) -> bool {
     let mut known = column.iter().take(to + 1).skip(from).filter(|offset| !offset.is_nan());
     let Some(first) = known.next() else { return false };
     known.next_back().is_some_and(|last| last > first)

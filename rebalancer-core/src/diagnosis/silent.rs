@@ -6,10 +6,11 @@ use core::time::Duration;
 
 use crate::diagnosis::cause::Cause;
 use crate::diagnosis::illness::stalled;
+use crate::diagnosis::movement::rises;
 use crate::facts::Facts;
 use crate::input::history::STRETCHES;
 use crate::input::metric::Metric;
-use crate::input::offsets::{OffsetKind, Offsets, PartitionPast};
+use crate::input::offsets::{OffsetKind, PartitionPast};
 use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
 use crate::measure::spread::median;
@@ -53,17 +54,11 @@ fn messages_arrive(facts: &Facts<'_>, pod: &str) -> Option<bool> {
     let ends_known = offsets.partitions().any(|past| !past.column(OffsetKind::End).is_empty());
     let owners_known = offsets.partitions().any(|past| past.owner().is_some());
     let is_own = |past: &&PartitionPast| past.owner().is_some_and(|tenure| tenure.pod == pod);
-    let moves =
-        |kind| offsets.partitions().filter(is_own).any(|past| moves_lately(past.column(kind), offsets));
+    // In the latest sixth of the history.
+    let steps = offsets.grid().steps;
+    let from = (steps - steps / STRETCHES).saturating_sub(1);
+    let moves = |kind| offsets.partitions().filter(is_own).any(|past| rises(past.column(kind), from, steps));
     (ends_known && owners_known).then(|| !moves(OffsetKind::Committed) && moves(OffsetKind::End))
-}
-
-/// Whether an offset moved in the latest sixth of the history.
-fn moves_lately(column: &[f64], offsets: &Offsets) -> bool {
-    let from = offsets.grid().steps - offsets.grid().steps / STRETCHES;
-    let mut known = column.iter().skip(from.saturating_sub(1)).filter(|offset| !offset.is_nan());
-    let Some(first) = known.next() else { return false };
-    known.next_back().is_some_and(|last| last > first)
 }
 
 /// Whether the pod read a fair share in at least one stretch of the history.

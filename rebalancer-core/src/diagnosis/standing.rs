@@ -100,7 +100,7 @@ pub(super) fn standings(facts: &Facts<'_>, rates: &Rates<'_>) -> Standings {
             // If most are stale, one sentence covers them all.
             Movement::Doubtful(_, Unclear::Stale) if 2 * stale > tracks.len() => {}
             Movement::Doubtful(stand, why) => found.ill.unclear.push((judge.described(track, &stand), why)),
-            Movement::Moves(_) | Movement::Idle | Movement::Unclear(_) => {}
+            Movement::Moves(_) | Movement::Idle | Movement::Unclear => {}
         }
     }
     found.ill.nobody_reads = tracks.iter().any(Track::stands) && !tracks.iter().any(Track::moves);
@@ -403,7 +403,7 @@ impl<'a> Judge<'a> {
         }
         let waits = |tracks: &mut dyn Iterator<Item = &Track<'_>>| -> Vec<f64> {
             let wait = |track: &Track<'_>| match track.movement {
-                Movement::Moves(moves) => Some(moves.longest_wait as f64),
+                Movement::Moves(longest_wait) => Some(longest_wait as f64),
                 _ => None,
             };
             tracks.filter_map(wait).collect()

@@ -8,18 +8,9 @@ use crate::wording::lasting;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unclear {
-    /// It has not been observed for long enough.
-    #[error("it has been watched for less than 5 minutes")]
-    Short,
     /// Its offsets are no longer reported.
     #[error("its offsets are no longer told: look at the exporter, and whether the partition has a leader")]
     Stale,
-    /// The group has never committed an offset for it.
-    #[error("the group has not committed any offset of it")]
-    NoCommit,
-    /// Nobody reports its end offset, so messages may have stopped arriving.
-    #[error("nobody tells its end offset, so no message may have arrived; an exporter of offsets would tell")]
-    NoEnd,
     /// Too many steps have no committed offset.
     #[error("its committed offset is told too rarely")]
     Gaps,

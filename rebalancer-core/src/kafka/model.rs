@@ -50,7 +50,7 @@ impl<'a> Model<'a> {
         });
         let owned = seats.owned().iter().map(|places| places.iter().map(|old| moved[*old]).collect());
         Self {
-            table: Table::new(identity.collect()),
+            table: Table { all: identity.collect() },
             loads: order.iter().map(|old| all[*old].load).collect(),
             owned: owned.collect(),
             seats,

@@ -17,20 +17,10 @@ pub struct TopicPartition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Sorted by topic and number.
-    all: Vec<TopicPartition>,
+    pub all: Vec<TopicPartition>,
 }
 
 impl Table {
-    /// A table of these partitions, which must be sorted.
-    pub const fn new(all: Vec<TopicPartition>) -> Self {
-        Self { all }
-    }
-
-    /// The partitions, sorted.
-    pub fn all(&self) -> &[TopicPartition] {
-        &self.all
-    }
-
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
@@ -41,11 +31,6 @@ impl Table {
 
     pub(super) fn number(&self, place: usize) -> usize {
         self.all[place].number as usize
-    }
-
-    /// The place of a partition, if it exists.
-    pub fn place(&self, partition: TopicPartition) -> Option<usize> {
-        self.all.binary_search(&partition).ok()
     }
 
     /// Number of topics: the largest topic position plus one.
