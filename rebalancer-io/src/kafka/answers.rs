@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::group::Member;
 use super::ids::{self, Row};
-use super::meeting::{Pods, youngest};
+use super::meeting::{pods_of_each, youngest};
 use super::waits::{LEAST_STAND_MINUTES, WatchedPartition, minutes_before};
 use super::watch::Watched;
 use crate::metrics::kafka_direct::{self, is_of_kafka};
@@ -47,8 +47,7 @@ impl KafkaAnswers {
     /// What was found of a group, for these pods. While it deals its partitions nothing is known of them but that: brokers
     /// then leave out who owns what, and a lag of nobody's partitions is not zero.
     pub fn new(watched: &Watched, live: &[LivePod]) -> Self {
-        let own = Pods::new(live);
-        let pods = own.of_each(&watched.group.members);
+        let pods = pods_of_each(&watched.group.members, live);
         let seen = Seen { watched, live, pods: &pods };
         let (instants, pasts) = if watched.in_rebalance {
             (BTreeMap::from([(kafka_direct::REBALANCE, one(1.0))]), BTreeMap::new())

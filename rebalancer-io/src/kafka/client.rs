@@ -203,19 +203,16 @@ impl KafkaClient {
         if self.brokers.is_empty() {
             self.brokers()?;
         }
-        let coordinator = match self.only() {
-            Some(only) => only.clone(),
-            None => self.find_coordinator(group)?,
+        let coordinator = if let Some(only) = self.only() {
+            only.clone()
+        } else {
+            let broker = self.any()?;
+            let (code, said, coordinator) = self.ask(&broker, &FindCoordinator(group))?;
+            let about = format!("the coordinator of group {group}");
+            accepted(code, about, said.as_deref()).map_err(|kind| kind.at(&broker))?;
+            coordinator
         };
         self.coordinators.insert(group.to_owned(), coordinator.clone());
-        Ok(coordinator)
-    }
-
-    fn find_coordinator(&mut self, group: &str) -> Result<BrokerAddress, KafkaError> {
-        let broker = self.any()?;
-        let (code, said, coordinator) = self.ask(&broker, &FindCoordinator(group))?;
-        let about = format!("the coordinator of group {group}");
-        accepted(code, about, said.as_deref()).map_err(|kind| kind.at(&broker))?;
         Ok(coordinator)
     }
 

@@ -21,7 +21,7 @@ use super::config::{BrokerAddress, Sasl};
 use super::error::{KafkaError, KafkaErrorKind, accepted, quoted};
 use super::messages::{Api, ApiVersions, Request, SaslAuthenticate, SaslHandshake};
 use super::msk_iam;
-use super::sasl::{Scram, oauth_bearer, plain};
+use super::sasl::{oauth_bearer, plain, scram};
 use super::wire::{MAX_ANSWER_BYTES, Reader, Writer};
 use crate::secrets::Secrets;
 
@@ -158,11 +158,7 @@ impl Connection {
 
     /// Sends a request and reads its answer.
     pub(super) fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, KafkaErrorKind> {
-        let unsupported = || KafkaErrorKind::Unsupported {
-            request: R::API.name,
-            known: R::API.versions,
-            versions: self.versions.get(&R::API.key).copied(),
-        };
+        let unsupported = || unsupported(R::API, self.versions.get(&R::API.key).copied());
         let version = self.version(R::API).ok_or_else(unsupported)?;
         let answer = self.exchange(request, version, self.closes)?;
         self.closes = "";
@@ -230,11 +226,12 @@ impl Connection {
             Sasl::Scram { hash, username, password } => {
                 let password = password.read()?;
                 let nonce = nonce().ok_or_else(|| failed("the system has no randomness".to_owned()))?;
-                let scram = Scram::new(*hash, username, password.expose_secret(), nonce);
-                let first = self.step(mechanism, scram.first_message().as_bytes(), &password)?;
-                let last = scram.last_message(&String::from_utf8_lossy(&first)).map_err(failed)?;
-                let said = self.step(mechanism, last.message.as_bytes(), &password)?;
-                last.check(&String::from_utf8_lossy(&said)).map_err(failed)
+                let step = |message: &str| {
+                    let said = self.step(mechanism, message.as_bytes(), &password)?;
+                    Ok(String::from_utf8_lossy(&said).into_owned())
+                };
+                let who = [username.as_str(), password.expose_secret(), nonce.as_str()];
+                scram(*hash, who, step, |reason| failed(reason.to_owned()))
             }
         }
     }
@@ -251,6 +248,19 @@ impl Connection {
         accepted(code, format_args!("signing in by {mechanism}"), Some(&said))?;
         Ok(answer)
     }
+}
+
+fn unsupported(api: Api, versions: Option<(i16, i16)>) -> KafkaErrorKind {
+    let request = api.name;
+    KafkaErrorKind::Unsupported(match versions {
+        Some((least, most)) => {
+            let known = api.versions.iter().map(i16::to_string).collect::<Vec<String>>().join(" or ");
+            format!(
+                "it has {request} in the versions {least} to {most}, and this program understands {known}"
+            )
+        }
+        None => format!("it has no {request} that this program understands: Kafka 2.1 or newer is needed"),
+    })
 }
 
 fn masked(said: &[u8], password: &SecretString) -> String {

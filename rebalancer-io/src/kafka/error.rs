@@ -52,15 +52,8 @@ pub enum KafkaErrorKind {
     #[error("the answer is to another question")]
     OtherAnswer,
     /// The broker has no version of this request that is understood.
-    #[error("{}", unsupported(request, known, *.versions))]
-    Unsupported {
-        /// The request.
-        request: &'static str,
-        /// The versions that this program understands.
-        known: &'static [i16],
-        /// The smallest and the largest version that the broker has, if any.
-        versions: Option<(i16, i16)>,
-    },
+    #[error("{0}")]
+    Unsupported(String),
     /// The broker refused.
     #[error("{}", refusal(*.code, .about, .said.as_deref()))]
     Refused {
@@ -128,18 +121,6 @@ const MAX_WORDS: usize = 200;
 /// Words of a broker, shortened.
 pub(super) fn quoted(words: &str) -> String {
     shortened(words, MAX_WORDS)
-}
-
-fn unsupported(request: &str, known: &[i16], versions: Option<(i16, i16)>) -> String {
-    let known = known.iter().map(i16::to_string).collect::<Vec<String>>().join(" or ");
-    match versions {
-        Some((least, most)) => {
-            format!(
-                "it has {request} in the versions {least} to {most}, and this program understands {known}"
-            )
-        }
-        None => format!("it has no {request} that this program understands: Kafka 2.1 or newer is needed"),
-    }
 }
 
 /// What to do about a TLS error, if its own words do not say.

@@ -12,112 +12,104 @@ use super::group::{Group, Member};
 /// Longest text in which names of pods are looked for, in bytes. Names have at most 253.
 const LONGEST_TEXT: usize = 1_000;
 
-/// The pods of one workload, by what tells that a member runs in one of them.
-pub(super) struct Pods<'a> {
-    live: &'a [LivePod],
-    /// The position of the pod; `None` for an address that several have, such as that of their node.
-    by_address: BTreeMap<IpAddr, Option<usize>>,
-    by_name: BTreeMap<&'a str, usize>,
+/// The pods of some workloads, by what tells that a member runs in one of them.
+#[derive(Default)]
+struct Pods<'a> {
+    /// By the position of the workload; `None` for an address that several of its pods have, such as that of their node.
+    by_address: BTreeMap<IpAddr, BTreeMap<usize, Option<&'a LivePod>>>,
+    by_name: BTreeMap<&'a str, BTreeMap<usize, &'a LivePod>>,
 }
 
 impl<'a> Pods<'a> {
-    pub(super) fn new(live: &'a [LivePod]) -> Self {
-        let mut by_address: BTreeMap<IpAddr, Option<usize>> = BTreeMap::new();
-        for (position, pod) in live.iter().enumerate() {
+    fn new(workloads: &[&'a [LivePod]]) -> Self {
+        let mut pods = Self::default();
+        let each = workloads.iter().enumerate().flat_map(|(at, live)| live.iter().map(move |pod| (at, pod)));
+        for (workload, pod) in each {
+            pods.by_name.entry(&pod.name).or_default().insert(workload, pod);
             for ip in &pod.ips {
-                let known = by_address.entry(*ip).or_insert(Some(position));
-                *known = known.filter(|other| *other == position);
+                let known = pods.by_address.entry(*ip).or_default().entry(workload).or_insert(Some(pod));
+                *known = known.filter(|other| other.name == pod.name);
             }
         }
-        let by_name = live.iter().enumerate().map(|(position, pod)| (pod.name.as_str(), position)).collect();
-        Self { live, by_address, by_name }
+        pods
     }
 
-    /// The position of the pod of a member; `None` where none or several may be meant.
-    fn of(&self, member: &Member) -> Option<usize> {
-        let by_address = self.by_address_of(member);
-        let by_name = texts(member).find_map(|text| self.named(text));
+    /// The pod of a workload that a member runs in; `None` where none or several may be meant.
+    fn of(&self, workload: usize, member: &Member) -> Option<&'a LivePod> {
+        let by_address = self.by_address_of(workload, member);
+        let by_name = texts(member).find_map(|text| self.named(workload, text));
         match (by_address, by_name) {
             // A node's address is that of every pod on its network.
-            (Some(by_address), Some(by_name)) if by_address != by_name => None,
+            (Some(by_address), Some(by_name)) if by_address.name != by_name.name => None,
             (by_address, by_name) => by_address.or(by_name),
         }
     }
 
-    /// The pod of each member of a group. If any of them has the address of a pod, addresses are not hidden,
-    /// and one that has none of them is elsewhere, whatever its name: in a second cluster pods may have the same names. If all
-    /// are hidden, members of one pod come from one address; where they do not, their name is that of several pods.
-    pub(super) fn of_each(&self, members: &[Member]) -> Vec<Option<&'a LivePod>> {
-        let is_here =
-            |member: &Member| address(&member.host).is_some_and(|ip| self.by_address.contains_key(&ip));
-        let are_visible = members.iter().any(is_here);
-        let of = |member: &Member| {
-            if are_visible && !is_here(member) { None } else { self.of(member) }
-        };
-        let found: Vec<Option<usize>> = members.iter().map(of).collect();
-        let mut hosts: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
-        for (member, pod) in members.iter().zip(&found) {
-            if let Some(pod) = pod.filter(|_| self.by_address_of(member).is_none()) {
-                hosts.entry(pod).or_default().insert(&member.host);
-            }
-        }
-        let is_one = |pod: &usize| hosts.get(pod).is_none_or(|hosts| hosts.len() == 1);
-        found.into_iter().map(|pod| self.live.get(pod.filter(is_one)?)).collect()
-    }
-
     /// The same for a member of a group of which nobody has said that it is that of these pods. A name that ends in a number
     /// tells nothing alone: a pod of another namespace may have it too.
-    fn of_stranger(&self, member: &Member) -> Option<usize> {
-        let pod = self.of(member)?;
-        let last = self.live.get(pod)?.name.rsplit('-').next().unwrap_or_default();
+    fn of_stranger(&self, workload: usize, member: &Member) -> Option<&'a LivePod> {
+        let pod = self.of(workload, member)?;
+        let last = pod.name.rsplit('-').next().unwrap_or_default();
         let is_numbered = last.bytes().all(|byte| byte.is_ascii_digit());
-        (!is_numbered || self.by_address_of(member) == Some(pod)).then_some(pod)
+        (!is_numbered || self.by_address_of(workload, member).is_some()).then_some(pod)
     }
 
-    fn by_address_of(&self, member: &Member) -> Option<usize> {
-        address(&member.host).and_then(|ip| self.by_address.get(&ip).copied().flatten())
+    fn by_address_of(&self, workload: usize, member: &Member) -> Option<&'a LivePod> {
+        *self.by_address.get(&address(&member.host)?)?.get(&workload)?
     }
 
     /// The pod whose name stands in a text: the longest name, because names of some begin with those of others.
-    fn named(&self, text: &str) -> Option<usize> {
-        let found = || words(text).filter_map(|word| Some((word.len(), *self.by_name.get(word)?)));
-        let longest = found().map(|(length, _)| length).max()?;
-        let mut longest = found().filter(|(length, _)| *length == longest).map(|(_, position)| position);
+    fn named(&self, workload: usize, text: &str) -> Option<&'a LivePod> {
+        let found = || words(text).filter_map(|word| self.by_name.get(word)?.get(&workload).copied());
+        let longest = found().map(|pod| pod.name.len()).max()?;
+        let mut longest = found().filter(|pod| pod.name.len() == longest);
         let first = longest.next()?;
-        longest.all(|other| other == first).then_some(first)
+        longest.all(|other| other.name == first.name).then_some(first)
     }
+
+    /// The positions of the workloads that may be meant, so that not every member is held against every workload.
+    fn workloads(&self, member: &Member) -> BTreeSet<usize> {
+        let of_address = address(&member.host).and_then(|ip| self.by_address.get(&ip));
+        let of_name = texts(member).flat_map(words).filter_map(|word| self.by_name.get(word));
+        let of_address = of_address.into_iter().flat_map(BTreeMap::keys);
+        of_address.chain(of_name.flat_map(BTreeMap::keys)).copied().collect()
+    }
+}
+
+/// The pod of each member of the group of these pods. If any of them has the address of a pod, addresses are not hidden,
+/// and one that has none of them is elsewhere, whatever its name: in a second cluster pods may have the same names. If all
+/// are hidden, members of one pod come from one address; where they do not, their name is that of several pods.
+pub(super) fn pods_of_each<'a>(members: &[Member], live: &'a [LivePod]) -> Vec<Option<&'a LivePod>> {
+    let pods = Pods::new(&[live]);
+    let is_here = |member: &Member| address(&member.host).is_some_and(|ip| pods.by_address.contains_key(&ip));
+    let are_visible = members.iter().any(is_here);
+    let of = |member: &Member| if are_visible && !is_here(member) { None } else { pods.of(0, member) };
+    let found: Vec<Option<&LivePod>> = members.iter().map(of).collect();
+    let mut hosts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (member, pod) in members.iter().zip(&found) {
+        if let Some(pod) = pod.filter(|_| pods.by_address_of(0, member).is_none()) {
+            hosts.entry(&pod.name).or_default().insert(&member.host);
+        }
+    }
+    let is_one = |pod: &&LivePod| hosts.get(pod.name.as_str()).is_none_or(|hosts| hosts.len() == 1);
+    found.into_iter().map(|pod| pod.filter(is_one)).collect()
 }
 
 /// The positions of the groups that have members in the pods of each of some workloads, and in how many of them.
 pub fn groups_of_each(groups: &[Group], workloads: &[&[LivePod]]) -> Vec<BTreeMap<usize, usize>> {
-    // The workloads that may be meant, so that not every member is held against every workload.
-    let mut by_address: BTreeMap<IpAddr, BTreeSet<usize>> = BTreeMap::new();
-    let mut by_name: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
-    for (workload, pods) in workloads.iter().enumerate() {
-        for pod in *pods {
-            by_name.entry(&pod.name).or_default().insert(workload);
-            for ip in &pod.ips {
-                by_address.entry(*ip).or_default().insert(workload);
-            }
-        }
-    }
-    let mut pods: Vec<Option<Pods<'_>>> = workloads.iter().map(|_| None).collect();
-    let mut found: Vec<BTreeMap<usize, BTreeSet<usize>>> = vec![BTreeMap::new(); workloads.len()];
+    let pods = Pods::new(workloads);
+    let mut found: Vec<BTreeMap<usize, BTreeSet<&str>>> = vec![BTreeMap::new(); workloads.len()];
     for (position, group) in groups.iter().enumerate() {
         for member in &group.members {
-            let of_address = address(&member.host).and_then(|ip| by_address.get(&ip));
-            let of_name = texts(member).flat_map(words).filter_map(|word| by_name.get(word));
-            for workload in of_address.into_iter().chain(of_name).flatten() {
-                let own = pods[*workload].get_or_insert_with(|| Pods::new(workloads[*workload]));
-                if let Some(pod) = own.of_stranger(member) {
-                    found[*workload].entry(position).or_default().insert(pod);
+            for workload in pods.workloads(member) {
+                if let Some(pod) = pods.of_stranger(workload, member) {
+                    found[workload].entry(position).or_default().insert(&pod.name);
                 }
             }
         }
     }
-    let counts =
-        |own: BTreeMap<usize, BTreeSet<usize>>| own.into_iter().map(|(group, pods)| (group, pods.len()));
-    found.into_iter().map(|own| counts(own).collect()).collect()
+    let count = |(group, pods): (usize, BTreeSet<&str>)| (group, pods.len());
+    found.into_iter().map(|own| own.into_iter().map(count).collect()).collect()
 }
 
 /// For how long the youngest of these pods has been there; `None` if that is not known of all.
@@ -196,8 +188,8 @@ mod tests {
             ("/192.168.0.1", "host-b", Some(4)),
             ("/10.0.0.1", "orders-11", None),
         ] {
-            let found = Pods::new(&live).of(&member(host, client));
-            assert_eq!(found, position, "{host} {client}");
+            let found = Pods::new(&[&live]).of(0, &member(host, client));
+            assert_eq!(found, position.map(|position: usize| &live[position]), "{host} {client}");
         }
     }
     #[test]
@@ -242,9 +234,8 @@ mod tests {
         let here = member("/10.0.0.1", "orders-0");
         let elsewhere = [member("/10.9.0.1", "orders-0"), member("/10.9.0.2", "orders-1")];
         let [first, second] = elsewhere.clone();
-        let pods = Pods::new(&live);
-        assert_eq!(pods.of_each(&[here, first, second]), [zero, None, None]);
-        assert_eq!(pods.of_each(&elsewhere), [zero, one], "all addresses may be hidden");
+        assert_eq!(pods_of_each(&[here, first, second], &live), [zero, None, None]);
+        assert_eq!(pods_of_each(&elsewhere, &live), [zero, one], "all addresses may be hidden");
     }
 
     /// Two clusters with one group, whose addresses are hidden: a partition that stands may be in the other one.
@@ -253,7 +244,7 @@ mod tests {
         let live = [pod("orders-0", &["10.0.0.1"]), pod("orders-1", &["10.0.0.2"])];
         let found = |members: &[(&str, &str)]| {
             let members: Vec<Member> = members.iter().map(|(host, client)| member(host, client)).collect();
-            let found = Pods::new(&live).of_each(&members);
+            let found = pods_of_each(&members, &live);
             found.into_iter().map(|pod| Some(pod?.name.as_str())).collect::<Vec<Option<&str>>>()
         };
         let (here, there) = ("/172.16.0.1", "/172.16.0.2");
