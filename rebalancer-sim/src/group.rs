@@ -294,16 +294,11 @@ impl Group {
     }
 
     fn orders(&self) -> MemberOrders {
-        let sorted = |compare: fn(&Member, &Member) -> Ordering| {
-            let mut order: Vec<usize> = (0..self.members.len()).collect();
-            order.sort_by(|a, b| compare(&self.members[*a], &self.members[*b]));
-            order
-        };
-        MemberOrders {
-            by_rank: sorted(Member::rank),
-            by_id: sorted(|a, b| a.id.cmp(&b.id)),
-            walk: walk(&self.members),
-        }
+        let by_rank = self.dealer.assignor.is_rank_invariant();
+        let compare = |a: &Member, b: &Member| if by_rank { a.rank(b) } else { a.id.cmp(&b.id) };
+        let mut by_id: Vec<usize> = (0..self.members.len()).collect();
+        by_id.sort_by(|a, b| compare(&self.members[*a], &self.members[*b]));
+        MemberOrders { by_id, walk: walk(&self.members) }
     }
 
     /// How the group assigns its partitions.

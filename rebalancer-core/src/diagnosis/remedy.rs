@@ -47,31 +47,25 @@ impl Remedy {
 
     /// The word used in reports and metrics.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::ReplacePod => "replace_pod",
-            Self::RotatePair => "rotate_pair",
-            Self::SplitKey => "split_key",
-            Self::SkipRecord => "skip_record",
-            Self::MorePartitions => "more_partitions",
-            Self::ChangeAssignor => "change_assignor",
-            Self::ChangeReplicas => "change_replicas",
-            Self::Wait => "wait",
-            Self::None => "none",
-        }
+        self.told().0
     }
 
     /// What to do, in words for people.
     pub const fn words(self) -> &'static str {
+        self.told().1
+    }
+
+    const fn told(self) -> (&'static str, &'static str) {
         match self {
-            Self::ReplacePod => "replace the pod",
-            Self::RotatePair => "rotate two pods",
-            Self::SplitKey => "split the key",
-            Self::SkipRecord => "skip or repair the record",
-            Self::MorePartitions => "more partitions",
-            Self::ChangeAssignor => "change the assignor",
-            Self::ChangeReplicas => "change the number of pods",
-            Self::Wait => "wait",
-            Self::None => "none",
+            Self::ReplacePod => ("replace_pod", "replace the pod"),
+            Self::RotatePair => ("rotate_pair", "rotate two pods"),
+            Self::SplitKey => ("split_key", "split the key"),
+            Self::SkipRecord => ("skip_record", "skip or repair the record"),
+            Self::MorePartitions => ("more_partitions", "more partitions"),
+            Self::ChangeAssignor => ("change_assignor", "change the assignor"),
+            Self::ChangeReplicas => ("change_replicas", "change the number of pods"),
+            Self::Wait => ("wait", "wait"),
+            Self::None => ("none", "none"),
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::diagnosis::cause::Cause;
 use crate::diagnosis::illness::SICK_RATIO;
-use crate::diagnosis::stretch::{Middle, Stretch};
+use crate::diagnosis::stretch::{Middle, Stretch, mean};
 use crate::measure::analysis::Analysis;
 
 /// Pods that read less than this share of the mean rate are not judged: their CPU is mostly the fixed cost of
@@ -52,15 +52,16 @@ struct Judged<'s> {
 impl<'s> Judged<'s> {
     /// `None` unless CPU and message rate of three pods are known.
     fn of(stretch: &'s Stretch, floor: f64) -> Option<Self> {
-        let (least_cpu, least_rate) = (stretch.cpu.mean?.max(floor), LEAST_RATE_SHARE * stretch.rate.mean?);
-        let positions = 0..stretch.cpu.loads.len();
+        let (least_cpu, least_rate) =
+            (mean(&stretch.cpu)?.max(floor), LEAST_RATE_SHARE * mean(&stretch.rate)?);
+        let positions = 0..stretch.cpu.len();
         let middle = Middle::of(positions.filter_map(|position| cost(stretch, position, least_rate)))?;
         Some(Self { stretch, least_cpu, least_rate, middle })
     }
 
     /// CPU per message divided by the median of the others, for a pod with CPU above the mean and the floor.
     fn ratio(&self, position: usize) -> Option<f64> {
-        if self.stretch.cpu.loads[position] <= self.least_cpu {
+        if self.stretch.cpu[position] <= self.least_cpu {
             return None;
         }
         let cost = cost(self.stretch, position, self.least_rate)?;
@@ -71,6 +72,6 @@ impl<'s> Judged<'s> {
 
 /// CPU per message of a pod that reads enough to be judged.
 fn cost(stretch: &Stretch, position: usize, least_rate: f64) -> Option<f64> {
-    let (cpu, rate) = (stretch.cpu.loads[position], stretch.rate.loads[position]);
+    let (cpu, rate) = (stretch.cpu[position], stretch.rate[position]);
     (!cpu.is_nan() && rate > least_rate).then(|| cpu / rate)
 }

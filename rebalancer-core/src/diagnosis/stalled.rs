@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::diagnosis::behind::keeps_up;
 use crate::diagnosis::cause::Cause;
 use crate::diagnosis::illness::{self, STALLED_SHARE};
-use crate::diagnosis::stretch::{Column, Middle, Stretch, known};
+use crate::diagnosis::stretch::{Middle, Stretch, known, now};
 use crate::facts::Facts;
 use crate::input::metric::Metric;
 use crate::measure::analysis::Analysis;
@@ -24,9 +24,9 @@ pub(super) fn stalled_pods(
     if !analysis.triggers_above_floor(Metric::Lag) {
         return Vec::new();
     }
-    let middles = stretches.iter().map(|stretch| Middle::of(known(&stretch.rate.loads)));
+    let middles = stretches.iter().map(|stretch| Middle::of(known(&stretch.rate)));
     let Some(middles) = middles.collect::<Option<Vec<Middle>>>() else { return Vec::new() };
-    let lags = Column::now(analysis, Metric::Lag).loads;
+    let lags = now(analysis, Metric::Lag);
     let Some(middle_lag) = Middle::of(known(&lags)) else { return Vec::new() };
     let is_behind = |lag: f64| !lag.is_nan() && lag > LAG_RATIO * middle_lag.median_without(lag);
     let behind = lags.iter().copied().enumerate().filter(|(_, lag)| is_behind(*lag));
@@ -45,7 +45,7 @@ pub(super) fn stalled_pods(
 fn share_read(position: usize, stretches: &[Stretch], middles: &[Middle]) -> Option<f64> {
     let mut most: f64 = 0.0;
     for (stretch, middle) in stretches.iter().zip(middles) {
-        let own = stretch.rate.loads[position];
+        let own = stretch.rate[position];
         let typical = middle.median_without(own);
         if own.is_nan() || own >= STALLED_SHARE * typical {
             return None;

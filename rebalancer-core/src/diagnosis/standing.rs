@@ -89,8 +89,9 @@ pub(super) fn standings(facts: &Facts<'_>, rates: &Rates<'_>) -> Standings {
     for track in &tracks {
         match track.movement {
             Movement::Stands(stand) => {
-                let standing = judge.described(track, &stand);
-                match judge.verdict(track, &stand, &standing) {
+                let case = judge.case(track, stand);
+                let (verdict, standing) = (judge.verdict(&case), case.standing);
+                match verdict {
                     Verdict::Poisoned(witness) => found.ill.poisoned.push((standing, witness)),
                     Verdict::Unclear(why) => found.ill.unclear.push((standing, why)),
                     Verdict::Stuck => found.stuck.push(standing),
@@ -99,7 +100,9 @@ pub(super) fn standings(facts: &Facts<'_>, rates: &Rates<'_>) -> Standings {
             }
             // If most are stale, one sentence covers them all.
             Movement::Doubtful(_, Unclear::Stale) if 2 * stale > tracks.len() => {}
-            Movement::Doubtful(stand, why) => found.ill.unclear.push((judge.described(track, &stand), why)),
+            Movement::Doubtful(stand, why) => {
+                found.ill.unclear.push((judge.case(track, stand).standing, why));
+            }
             Movement::Moves(_) | Movement::Idle | Movement::Unclear => {}
         }
     }
@@ -131,10 +134,15 @@ fn settle(Standings { stuck, stalled, ill }: &mut Standings, near: Duration) {
         let pods = began.range(at_once).flat_map(|(_, pods)| pods.iter().take(TOGETHER_PODS));
         pods.collect::<BTreeSet<_>>().len() >= TOGETHER_PODS
     };
-    let alone: Vec<StandingPartition> = stuck.extract_if(.., |standing| is_common(standing)).collect();
-    let with_pods = stalled.extract_if(.., |_, standings| standings.iter().any(is_common));
-    let common = alone.into_iter().chain(with_pods.flat_map(|(_, standings)| standings));
-    ill.unclear.extend(common.map(|standing| (standing, Unclear::Together)));
+    let mut common: Vec<StandingPartition> = stuck.extract_if(.., |standing| is_common(standing)).collect();
+    stalled.retain(|_, standings| {
+        let is_common = standings.iter().any(is_common);
+        if is_common {
+            common.append(standings);
+        }
+        !is_common
+    });
+    ill.unclear.extend(common.into_iter().map(|standing| (standing, Unclear::Together)));
     stuck.sort_by(by_backlog);
     ill.poisoned.sort_by(|(a, _), (b, _)| by_backlog(a, b));
     ill.unclear.sort_by(|(a, _), (b, _)| by_backlog(a, b));
@@ -191,6 +199,15 @@ enum Verdict {
     WithItsPod(String),
 }
 
+/// A partition that stands.
+struct Case<'j> {
+    track: &'j Track<'j>,
+    stand: Stand,
+    standing: StandingPartition,
+    /// The same stand in the longer history, if known.
+    of_day: Option<(&'j Offsets, &'j PartitionPast, Stand)>,
+}
+
 struct Judge<'a> {
     facts: &'a Facts<'a>,
     rates: &'a Rates<'a>,
@@ -237,8 +254,8 @@ impl<'a> Judge<'a> {
     /// Whether a record stops the partition.
     fn is_stopped(&self, track: &Track<'_>) -> bool {
         let Movement::Stands(stand) = track.movement else { return false };
-        let standing = self.described(track, &stand);
-        other_group(track, &stand).is_some() || self.earlier_owner(track, &stand, &standing).is_some()
+        let case = self.case(track, stand);
+        other_group(track, &stand).is_some() || self.earlier_owner(&case).is_some()
     }
 
     fn steps(&self, time: Duration) -> usize {
@@ -252,10 +269,11 @@ impl<'a> Judge<'a> {
         others.filter(|other| !core::ptr::eq(other.past, track.past) && (other.moves() || other.stands()))
     }
 
-    fn described(&self, track: &Track<'_>, stand: &Stand) -> StandingPartition {
+    fn case<'j>(&'j self, track: &'j Track<'j>, stand: Stand) -> Case<'j> {
         let live = track.owner.and_then(|owner| self.live.get(owner));
         let grid = self.offsets.grid();
-        let long = self.of_day(track, stand).map(|(day, stand)| day.grid().time(stand.steps()));
+        let of_day = self.of_day(track, &stand);
+        let long = of_day.as_ref().map(|(day, _, stand)| day.grid().time(stand.steps()));
         let since = grid.time(stand.steps()).max(long.unwrap_or_default());
         let held =
             track.held_from.filter(|first| *first > 0).map(|first| grid.time(stand.to.saturating_sub(first)));
@@ -264,29 +282,24 @@ impl<'a> Judge<'a> {
         let (moving, others) = self
             .others(track)
             .fold((0, 0), |(moving, all), other| (moving + usize::from(other.moves()), all + 1));
-        StandingPartition {
-            stands: Stands {
-                topic: track.past.topic().to_string(),
-                partition: track.past.number(),
-                offset: stand.backlog.map(|_| messages(stand.offset)),
-                since,
-                watched: track.past.watched(),
-                backlog: stand.backlog.map(messages),
-            },
-            lasted,
-            pod: track.owner.map(str::to_string),
-            cured_ago: self.cured_ago(track),
-            moving,
-            others,
-        }
+        let stands = Stands {
+            topic: track.past.topic().to_string(),
+            partition: track.past.number(),
+            offset: stand.backlog.map(|_| messages(stand.offset)),
+            since,
+            watched: track.past.watched(),
+            backlog: stand.backlog.map(messages),
+        };
+        let (pod, cured_ago) = (track.owner.map(str::to_string), self.cured_ago(track));
+        let standing = StandingPartition { stands, lasted, pod, cured_ago, moving, others };
+        Case { track, stand, standing, of_day }
     }
 
-    /// The same stand in the longer history, if known.
-    fn of_day(&self, track: &Track<'_>, stand: &Stand) -> Option<(&Offsets, Stand)> {
+    fn of_day(&self, track: &Track<'_>, stand: &Stand) -> Option<(&Offsets, &PartitionPast, Stand)> {
         let day = self.facts.offsets_of_day.known()?;
         let past = day.partition(&track.past.place())?;
         match movement(past, day.grid()) {
-            Movement::Stands(long) if long.offset == stand.offset => Some((day, long)),
+            Movement::Stands(long) if long.offset == stand.offset => Some((day, past, long)),
             _ => None,
         }
     }
@@ -299,7 +312,8 @@ impl<'a> Judge<'a> {
         went_on_ago(track.past, self.offsets.grid()).or(of_day)
     }
 
-    fn verdict(&self, track: &Track<'_>, stand: &Stand, standing: &StandingPartition) -> Verdict {
+    fn verdict(&self, case: &Case<'_>) -> Verdict {
+        let Case { track, stand, standing, .. } = case;
         if self.offsets.is_in_rebalance {
             return Verdict::Unclear(Unclear::Rebalance);
         }
@@ -312,7 +326,7 @@ impl<'a> Judge<'a> {
         if let Some(group) = other_group(track, stand) {
             return Verdict::Poisoned(Witness::Group(group));
         }
-        let witness = self.earlier_owner(track, stand, standing);
+        let witness = self.earlier_owner(case);
         let is_unseen =
             self.offsets.is_inferred && standing.stands.since.saturating_sub(standing.lasted) >= STOOD_BEFORE;
         if standing.lasted < SETTLED {
@@ -330,7 +344,7 @@ impl<'a> Judge<'a> {
         let Some(pod) = track.owner else { return Verdict::Unclear(Unclear::NoOwner) };
         let Some(&rate) = self.rates.get(pod) else { return Verdict::Unclear(Unclear::OwnerSetAside) };
         let is_pod = standing.moving == 0;
-        if let Some(why) = self.on_purpose(track, stand, standing, is_pod) {
+        if let Some(why) = self.on_purpose(case, is_pod) {
             return Verdict::Unclear(why);
         }
         match rate {
@@ -341,13 +355,7 @@ impl<'a> Judge<'a> {
     }
 
     /// An earlier owner, or the present owner before its restart, that stood at the same offset.
-    fn earlier_owner(
-        &self,
-        track: &Track<'_>,
-        stand: &Stand,
-        standing: &StandingPartition,
-    ) -> Option<Witness> {
-        let long = self.of_day(track, stand);
+    fn earlier_owner(&self, case: &Case<'_>) -> Option<Witness> {
         let tenures = |offsets: &Offsets, past: &PartitionPast, from: usize| {
             let least = steps(offsets.grid(), STOOD_BEFORE);
             let owner = past.owner()?;
@@ -357,20 +365,13 @@ impl<'a> Judge<'a> {
             };
             past.owners().iter().rev().find(is_other).map(|tenure| Witness::Pod(tenure.pod.clone()))
         };
-        let by_day = long
-            .as_ref()
-            .and_then(|(day, long)| tenures(day, day.partition(&track.past.place())?, long.from));
-        let found = tenures(self.offsets, track.past, stand.from).or(by_day);
-        found.or_else(|| self.earlier_start(track, stand, standing))
+        let by_day = || case.of_day.as_ref().and_then(|(day, past, long)| tenures(day, past, long.from));
+        let found = tenures(self.offsets, case.track.past, case.stand.from).or_else(by_day);
+        found.or_else(|| self.earlier_start(case))
     }
 
     /// An earlier pod or start: the owner is younger than the stand, and the group was read before it.
-    fn earlier_start(
-        &self,
-        track: &Track<'_>,
-        stand: &Stand,
-        standing: &StandingPartition,
-    ) -> Option<Witness> {
+    fn earlier_start(&self, Case { track, stand, standing, .. }: &Case<'_>) -> Option<Witness> {
         let live = self.live.get(track.owner?)?;
         let warm = live.warm_for()?;
         if standing.stands.since.saturating_sub(warm) < STOOD_BEFORE {
@@ -387,13 +388,8 @@ impl<'a> Judge<'a> {
     }
 
     /// Reasons why a stand may be intended, or have a cause outside the pod.
-    fn on_purpose(
-        &self,
-        track: &Track<'_>,
-        stand: &Stand,
-        standing: &StandingPartition,
-        is_pod: bool,
-    ) -> Option<Unclear> {
+    fn on_purpose(&self, case: &Case<'_>, is_pod: bool) -> Option<Unclear> {
+        let Case { track, stand, standing, of_day } = case;
         let topic = track.past.topic().to_lowercase();
         if ["retry", "delay"].iter().any(|word| topic.contains(word)) {
             return Some(Unclear::Delayed);
@@ -414,9 +410,8 @@ impl<'a> Judge<'a> {
             waits(&mut self.others(track)).into_iter().min_by(f64::total_cmp)
         };
         let rhythm = typical.unwrap_or_default().max(stand.longest_wait as f64);
-        let long = self.of_day(track, stand);
-        let of_day = long.map_or(Duration::ZERO, |(day, long)| day.grid().time(long.longest_wait));
-        let rhythm = self.offsets.grid().step.mul_f64(rhythm).max(of_day);
+        let of_day = of_day.as_ref().map(|(day, _, long)| day.grid().time(long.longest_wait));
+        let rhythm = self.offsets.grid().step.mul_f64(rhythm).max(of_day.unwrap_or_default());
         (standing.stands.since < rhythm.saturating_mul(OF_RHYTHM)).then_some(Unclear::Rhythm)
     }
 }

@@ -10,41 +10,25 @@ use crate::input::history::{History, STRETCHES};
 use crate::input::metric::Metric;
 use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
+use crate::measure::spread::Spread;
 
-/// CPU and message rate of the analysed pods over one stretch.
+/// CPU and message rate of the analysed pods over one stretch, by position; NaN if a load is unknown or the pod is no
+/// candidate.
 pub(super) struct Stretch {
-    pub cpu: Column,
-    pub rate: Column,
+    pub cpu: Vec<f64>,
+    pub rate: Vec<f64>,
 }
 
-/// The loads of one metric.
-pub(super) struct Column {
-    /// By position; NaN if a load is unknown or the pod is no candidate.
-    pub loads: Vec<f64>,
-    /// Mean of the known loads; `None` if there are none.
-    pub mean: Option<f64>,
-}
-
-impl Column {
-    fn of(loads: Vec<f64>) -> Self {
-        Self { mean: mean(&loads), loads }
-    }
-
-    /// The current loads.
-    pub fn now(analysis: &Analysis<'_>, metric: Metric) -> Self {
-        let load = |position| analysis.load(position, metric).map(Load::value);
-        let loads = of_candidates(analysis, load);
-        let mean = analysis.spread(metric).map_or_else(|| mean(&loads), |spread| Some(spread.mean));
-        Self { loads, mean }
-    }
+/// The current loads, as those of a [`Stretch`].
+pub(super) fn now(analysis: &Analysis<'_>, metric: Metric) -> Vec<f64> {
+    of_candidates(analysis, |position| analysis.load(position, metric).map(Load::value))
 }
 
 /// Both halves of the history, or the current loads if there is no history of CPU and rate. Of a pod only what it did
 /// since its containers last started counts: before that, a pod of its name may have been another, or ill.
 pub(super) fn stretches(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Stretch> {
     let (Some(cpu), Some(rate)) = (facts.past.cpu.known(), facts.past.rate.known()) else {
-        let [cpu, rate] = [Metric::Cpu, Metric::Rate].map(|metric| Column::now(analysis, metric));
-        return alloc::vec![Stretch { cpu, rate }];
+        return alloc::vec![Stretch { cpu: now(analysis, Metric::Cpu), rate: now(analysis, Metric::Rate) }];
     };
     let warm = facts.live.iter().filter_map(|pod| Some((pod.name.as_str(), pod.warm_for()?)));
     let warm: BTreeMap<&str, Duration> = warm.collect();
@@ -55,7 +39,7 @@ pub(super) fn stretches(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Stret
                 let own = warm.get(name).map_or(0, |age| history.first_within(*age));
                 history.mean(name, half.start.max(own)..half.end)
             };
-            Column::of(of_candidates(analysis, mean))
+            of_candidates(analysis, mean)
         };
         Stretch { cpu: means(cpu), rate: means(rate) }
     };
@@ -76,9 +60,10 @@ pub(super) fn known(column: &[f64]) -> impl Iterator<Item = f64> {
     column.iter().copied().filter(|load| !load.is_nan())
 }
 
-fn mean(column: &[f64]) -> Option<f64> {
-    let count = known(column).count();
-    (count > 0).then(|| known(column).sum::<f64>() / count as f64)
+/// Their mean; `None` if there are none.
+pub(super) fn mean(column: &[f64]) -> Option<f64> {
+    let known: Vec<f64> = known(column).collect();
+    Spread::of(&known).map(|spread| spread.mean)
 }
 
 /// Some numbers, sorted, to compare each with the median of the others.

@@ -27,8 +27,8 @@ impl Dealer {
             return;
         }
         match self.assignor {
-            Assignor::Range => range(table, &orders.by_rank, owned),
-            Assignor::RoundRobin => round_robin(table, &orders.by_rank, owned),
+            Assignor::Range => range(table, &orders.by_id, owned),
+            Assignor::RoundRobin => round_robin(table, &orders.by_id, owned),
             Assignor::Sticky => sticky::deal(table, orders, owned),
             Assignor::CooperativeSticky => sticky::deal_cooperatively(table, orders, owned),
             Assignor::Uniform => uniform::deal(table, &self.topics, &orders.walk, self.rule, owned),

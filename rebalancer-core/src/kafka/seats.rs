@@ -176,8 +176,7 @@ impl IdOrder {
         java::walk(&mut walk, java::filled(present.len()), |seat| self.hashes[*seat]);
         let placed =
             |order: Vec<usize>| order.into_iter().map(|seat| positions[seat]).collect::<Vec<usize>>();
-        let by_id = placed(of_present(&self.by_id));
-        MemberOrders { by_rank: by_id.clone(), by_id, walk: placed(walk) }
+        MemberOrders { by_id: placed(of_present(&self.by_id)), walk: placed(walk) }
     }
 }
 

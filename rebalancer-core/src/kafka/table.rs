@@ -92,9 +92,7 @@ impl TopicOrder {
 /// The members, as positions, in the orders that assignors use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberOrders {
-    /// Static members first, by their static id, then the others by id.
-    pub by_rank: Vec<usize>,
-    /// By id.
+    /// By id; under `range` and `roundrobin` the static members come first, by their static id.
     pub by_id: Vec<usize>,
     /// In the iteration order of a hash table of their ids.
     pub walk: Vec<usize>,
