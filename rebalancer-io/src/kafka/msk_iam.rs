@@ -7,6 +7,7 @@ use ring::hmac;
 use serde_json::json;
 
 use crate::prometheus::hex;
+use crate::secrets::form;
 
 /// The name of the service in signatures.
 const SERVICE: &str = "kafka-cluster";
@@ -31,9 +32,8 @@ pub(super) fn message(credential: &Credential, host: &str, region: &str, now: Ti
     ];
     query.extend(token.map(|token| ("X-Amz-Security-Token", token)));
     query.push(("X-Amz-SignedHeaders", "host"));
-    let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let nothing = hex(digest(&SHA256, b"").as_ref());
-    let request = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{nothing}", pairs.join("&"));
+    let request = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{nothing}", form(query));
     let text = format!("{ALGORITHM}\n{at}\n{scope}\n{}", hex(digest(&SHA256, request.as_bytes()).as_ref()));
     let signature = hex(signed(&signing_key(credential, &scope), &text).as_ref());
     let mut message = json!({
@@ -62,15 +62,6 @@ fn signing_key(credential: &Credential, scope: &str) -> Vec<u8> {
 
 fn signed(key: &[u8], text: &str) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes())
-}
-
-/// The text in a query: everything but letters, digits and `-._~` by its bytes.
-fn encoded(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }
 
 #[cfg(test)]
