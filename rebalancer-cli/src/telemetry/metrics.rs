@@ -89,7 +89,7 @@ fn outcome(ended: &Ended<'_>, text: &mut Exposition) {
             "pod_rebalancer_last_run_remedy",
             "What would help against that cause: 1 for the remedy, 0 for the others.",
             "remedy",
-            Remedy::ALL.map(Remedy::name),
+            Remedy::ALL.iter().map(|remedy| remedy.name()),
             remedy.name(),
         );
     }

@@ -11,13 +11,17 @@ use crate::kafka::forecast::Forecast;
 use crate::wording::lasting;
 
 /// Why the load is uneven.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "code", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Cause {
     /// No threshold is passed.
+    #[error("the load is balanced")]
     Balanced,
     /// One pod spends far more CPU on a message than the others. A rotation helps.
+    #[error(
+        "pod {pod} spends {ratio:.2} times the CPU of the others on a message (> {limit}); replacing it helps"
+    )]
     SickPod {
         /// Name of the pod.
         pod: String,
@@ -27,6 +31,7 @@ pub enum Cause {
         limit: f64,
     },
     /// One pod reads nothing, or far less than the others, though messages wait for it. Replacing it helps.
+    #[error("pod {pod} {}; replacing it helps", stall(*share, *limit, *partitions, standing.as_ref()))]
     StalledPod {
         /// Name of the pod.
         pod: String,
@@ -43,6 +48,7 @@ pub enum Cause {
         standing: Option<Stands>,
     },
     /// One partition of a healthy pod stands while messages arrive. Replacing only that pod helps.
+    #[error("{standing}; {moving} of the {others} others of pod {pod} move; replacing that pod alone helps")]
     StuckPartition {
         /// Name of the pod that owns it.
         pod: String,
@@ -55,6 +61,7 @@ pub enum Cause {
         others: usize,
     },
     /// A record that no consumer gets past stops a partition, no matter which pod reads it.
+    #[error("{standing}, and {evidence}: no restart gets past it")]
     PoisonRecord {
         /// Name of the pod that owns it now, if known.
         #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
@@ -66,10 +73,15 @@ pub enum Cause {
         evidence: String,
     },
     /// A threshold is passed only because there is almost no load: the unevenness is noise.
+    #[error("there is next to no load, so what is uneven is noise")]
     NearlyIdle,
     /// A threshold is passed, but no pod stands out for long.
+    #[error("the load is uneven now, but no pod stands out for long")]
     UnevenButNoisy,
     /// There are no more partitions than consumers: each consumer has at most one, and a hot one stays hot.
+    #[error(
+        "{partitions} partitions for {consumers} consumers: most have one or none, so there is nothing to deal out"
+    )]
     TooFewPartitions {
         /// Number of partitions.
         partitions: usize,
@@ -77,6 +89,7 @@ pub enum Cause {
         consumers: usize,
     },
     /// One partition makes up most of the busiest pod's load, or falls behind no matter which pod reads it.
+    #[error("partition {partition} of topic {topic} {}", heat(*share, *share_of_busiest, *behind))]
     HotPartition {
         /// Its topic.
         topic: String,
@@ -91,6 +104,9 @@ pub enum Cause {
         behind: Option<Behind>,
     },
     /// The partitions do not divide evenly among the consumers.
+    #[error(
+        "{partitions} partitions do not divide among {consumers} consumers: equal partitions still spread {best_cv:.2}"
+    )]
     StructuralImbalance {
         /// Number of partitions.
         partitions: usize,
@@ -100,12 +116,14 @@ pub enum Cause {
         best_cv: f64,
     },
     /// Replacements come back under the identity of the pods they replace, with the same partitions.
+    #[error("replacements come back under the old identity ({evidence}) and get the same partitions")]
     StaticMembership {
         /// How that is known: a controller kind such as `StatefulSet`, `group.instance.id` where Kafka tells it, or
         /// `configured`.
         evidence: String,
     },
     /// The assignor assigns by rank: a rotation only swaps which pod has which load.
+    #[error("{} rotation only exchanges who has which load", by_rank(*assignor, *recognised))]
     RankInvariantAssignor {
         /// Which assignor.
         assignor: Assignor,
@@ -113,12 +131,16 @@ pub enum Cause {
         recognised: bool,
     },
     /// Pods were replaced lately, and the loads are as uneven as before.
+    #[error("pods were replaced lately and the load is as uneven as it was")]
     RotationIneffective,
     /// Reassigning the partitions of the two pods is not expected to gain enough.
+    #[error("dealing the partitions anew is not expected to even out the load")]
     NoGain,
     /// The partitions are unevenly assigned; reassigning them may help.
+    #[error("the partitions are dealt unevenly; dealing them anew may help")]
     UnevenDeal,
     /// The data do not show the cause.
+    #[error("the cause is not known")]
     Unknown,
 }
 
@@ -241,92 +263,44 @@ impl Cause {
                 | Self::StalledPod { partitions: Some(_), .. }
         )
     }
+}
 
-    /// Writes the sentence about a pod or a record that is itself the cause.
-    fn write_illness(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SickPod { pod, ratio, limit } => write!(
-                f,
-                "pod {pod} spends {ratio:.2} times the CPU of the others on a message (> {limit}); replacing it helps"
-            ),
-            Self::StalledPod { pod, standing: Some(standing), partitions, .. } => write!(
-                f,
-                "pod {pod} reads nothing: all {} of its partitions that get messages stand; {standing}; replacing it helps",
-                partitions.unwrap_or(1)
-            ),
-            Self::StalledPod { pod, partitions: Some(partitions), .. } => write!(
-                f,
-                "pod {pod} reads nothing though {partitions} partitions are assigned to it and the others read; replacing it helps"
-            ),
-            Self::StalledPod { pod, share, limit, .. } => write!(
-                f,
-                "pod {pod} has more than twice the lag of the others and reads {:.2} times their messages (< {limit}); replacing it helps",
-                share.unwrap_or_default()
-            ),
-            Self::StuckPartition { pod, standing, moving, others } => write!(
-                f,
-                "{standing}; {moving} of the {others} others of pod {pod} move; replacing that pod alone helps"
-            ),
-            Self::PoisonRecord { standing, evidence, .. } => {
-                write!(f, "{standing}, and {evidence}: no restart gets past it")
-            }
-            _ => Ok(()),
+fn stall(share: Option<f64>, limit: f64, partitions: Option<usize>, standing: Option<&Stands>) -> String {
+    match (standing, partitions) {
+        (Some(standing), _) => {
+            let partitions = partitions.unwrap_or(1);
+            format!("reads nothing: all {partitions} of its partitions that get messages stand; {standing}")
         }
+        (None, Some(partitions)) => {
+            format!("reads nothing though {partitions} partitions are assigned to it and the others read")
+        }
+        (None, None) => format!(
+            "has more than twice the lag of the others and reads {:.2} times their messages (< {limit})",
+            share.unwrap_or_default()
+        ),
     }
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Balanced => f.write_str("the load is balanced"),
-            Self::SickPod { .. }
-            | Self::StalledPod { .. }
-            | Self::StuckPartition { .. }
-            | Self::PoisonRecord { .. } => self.write_illness(f),
-            Self::HotPartition { topic, partition, behind: Some(behind), share_of_busiest, .. } => {
-                write!(
-                    f,
-                    "partition {partition} of topic {topic} moves, but slower than its end: {:.1} messages a second are written and {:.1} read, and {} wait",
-                    behind.written_per_second, behind.read_per_second, behind.backlog
-                )?;
-                let has_others = *share_of_busiest < 1.0;
-                f.write_str(if has_others { ", while the others of its pod keep up" } else { "" })
-            }
-            Self::NearlyIdle => f.write_str("there is next to no load, so what is uneven is noise"),
-            Self::UnevenButNoisy => f.write_str("the load is uneven now, but no pod stands out for long"),
-            Self::TooFewPartitions { partitions, consumers } => write!(
-                f,
-                "{partitions} partitions for {consumers} consumers: most have one or none, so there is nothing to deal out"
-            ),
-            Self::HotPartition { topic, partition, share, share_of_busiest, .. } => write!(
-                f,
-                "partition {partition} of topic {topic} carries {:.0} % of the load and {:.0} % of its pod's; whoever reads it is busiest",
-                100.0 * share,
-                100.0 * share_of_busiest
-            ),
-            Self::StructuralImbalance { partitions, consumers, best_cv } => write!(
-                f,
-                "{partitions} partitions do not divide among {consumers} consumers: equal partitions still spread {best_cv:.2}"
-            ),
-            Self::StaticMembership { evidence } => write!(
-                f,
-                "replacements come back under the old identity ({evidence}) and get the same partitions"
-            ),
-            Self::RankInvariantAssignor { assignor, recognised: true } => write!(
-                f,
-                "the group looks like {assignor}, which deals by the order of the consumers, whoever they are: under it a rotation only exchanges who has which load"
-            ),
-            Self::RankInvariantAssignor { assignor, recognised: false } => write!(
-                f,
-                "the assignor {assignor} deals by the order of the consumers, whoever they are: a rotation only exchanges who has which load"
-            ),
-            Self::RotationIneffective => {
-                f.write_str("pods were replaced lately and the load is as uneven as it was")
-            }
-            Self::NoGain => f.write_str("dealing the partitions anew is not expected to even out the load"),
-            Self::UnevenDeal => f.write_str("the partitions are dealt unevenly; dealing them anew may help"),
-            Self::Unknown => f.write_str("the cause is not known"),
-        }
+fn heat(share: f64, share_of_busiest: f64, behind: Option<Behind>) -> String {
+    let Some(Behind { backlog, written_per_second, read_per_second }) = behind else {
+        let [share, of_busiest] = [share, share_of_busiest].map(|share| 100.0 * share);
+        return format!(
+            "carries {share:.0} % of the load and {of_busiest:.0} % of its pod's; whoever reads it is busiest"
+        );
+    };
+    let others = if share_of_busiest < 1.0 { ", while the others of its pod keep up" } else { "" };
+    format!(
+        "moves, but slower than its end: {written_per_second:.1} messages a second are written and {read_per_second:.1} read, and {backlog} wait{others}"
+    )
+}
+
+fn by_rank(assignor: Assignor, recognised: bool) -> String {
+    if recognised {
+        format!(
+            "the group looks like {assignor}, which deals by the order of the consumers, whoever they are: under it a"
+        )
+    } else {
+        format!("the assignor {assignor} deals by the order of the consumers, whoever they are: a")
     }
 }
 

@@ -1,11 +1,23 @@
 //! The remedy for a cause, as one word.
 
-use core::fmt;
-
 use crate::diagnosis::cause::Cause;
 
 /// What would help against a cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    strum::Display,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -33,46 +45,26 @@ pub enum Remedy {
 
 impl Remedy {
     /// All remedies.
-    pub const ALL: [Self; 9] = [
-        Self::ReplacePod,
-        Self::RotatePair,
-        Self::SplitKey,
-        Self::SkipRecord,
-        Self::MorePartitions,
-        Self::ChangeAssignor,
-        Self::ChangeReplicas,
-        Self::Wait,
-        Self::None,
-    ];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The word used in reports and metrics.
-    pub const fn name(self) -> &'static str {
-        self.told().0
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// What to do, in words for people.
     pub const fn words(self) -> &'static str {
-        self.told().1
-    }
-
-    const fn told(self) -> (&'static str, &'static str) {
         match self {
-            Self::ReplacePod => ("replace_pod", "replace the pod"),
-            Self::RotatePair => ("rotate_pair", "rotate two pods"),
-            Self::SplitKey => ("split_key", "split the key"),
-            Self::SkipRecord => ("skip_record", "skip or repair the record"),
-            Self::MorePartitions => ("more_partitions", "more partitions"),
-            Self::ChangeAssignor => ("change_assignor", "change the assignor"),
-            Self::ChangeReplicas => ("change_replicas", "change the number of pods"),
-            Self::Wait => ("wait", "wait"),
-            Self::None => ("none", "none"),
+            Self::ReplacePod => "replace the pod",
+            Self::RotatePair => "rotate two pods",
+            Self::SplitKey => "split the key",
+            Self::SkipRecord => "skip or repair the record",
+            Self::MorePartitions => "more partitions",
+            Self::ChangeAssignor => "change the assignor",
+            Self::ChangeReplicas => "change the number of pods",
+            Self::Wait => "wait",
+            Self::None => "none",
         }
-    }
-}
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -4,11 +4,11 @@
 //! racks, as in nearly every group.
 
 use alloc::string::{String, ToString};
-use core::fmt;
 use core::str::FromStr;
 
 /// How a group assigns its partitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 pub enum Assignor {
     /// Contiguous blocks of each topic, by rank of the member: the default of most clients, and
@@ -16,6 +16,7 @@ pub enum Assignor {
     Range,
     /// All partitions in turn, by rank of the member.
     #[cfg_attr(feature = "serde", serde(rename = "roundrobin"))]
+    #[strum(serialize = "roundrobin")]
     RoundRobin,
     /// Members keep what they have, up to an equal count; every rebalance stops all members.
     Sticky,
@@ -32,26 +33,14 @@ impl Assignor {
         [Self::Range, Self::RoundRobin, Self::Sticky, Self::CooperativeSticky, Self::Uniform];
 
     /// The name Kafka's configuration and exporters use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Range => "range",
-            Self::RoundRobin => "roundrobin",
-            Self::Sticky => "sticky",
-            Self::CooperativeSticky => "cooperative-sticky",
-            Self::Uniform => "uniform",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Whether the loads depend only on ranks: whichever pods are replaced, the same set of loads is assigned
     /// again. Exact if each pod is one member.
     pub const fn is_rank_invariant(self) -> bool {
         matches!(self, Self::Range | Self::RoundRobin)
-    }
-}
-
-impl fmt::Display for Assignor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -36,7 +36,7 @@ impl<'a> Model<'a> {
     /// A group of `pods` pods whose consumers sit in `seats`.
     pub fn new(partitions: &Partitions, pods: usize, seats: Seats<'a>, assignor: Assignor) -> Self {
         let all = partitions.all();
-        let order = places(partitions, seats.has_ids());
+        let order = places(partitions, seats.ids.is_some());
         let mut moved = alloc::vec![0; all.len()];
         for (place, old) in order.iter().enumerate() {
             moved[*old] = place;
@@ -48,7 +48,7 @@ impl<'a> Model<'a> {
             let topic = topics.iter().position(|known| *known == topic).unwrap_or_default();
             TopicPartition { topic, number }
         });
-        let owned = seats.owned().iter().map(|places| places.iter().map(|old| moved[*old]).collect());
+        let owned = seats.owned.iter().map(|places| places.iter().map(|old| moved[*old]).collect());
         Self {
             table: Table { all: identity.collect() },
             loads: order.iter().map(|old| all[*old].load).collect(),
@@ -78,7 +78,7 @@ impl<'a> Model<'a> {
             Assignor::Sticky | Assignor::CooperativeSticky => {
                 let is_alone = |pod: &LiveIndex| self.seats.of_pod(*pod).count() == 1;
                 let are_filled = self.table.len() >= self.seats.len();
-                is_placed || (self.seats.has_ids() && are_filled && rotated.iter().all(is_alone))
+                is_placed || (self.seats.ids.is_some() && are_filled && rotated.iter().all(is_alone))
             }
             Assignor::Uniform => false,
         }

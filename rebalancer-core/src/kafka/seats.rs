@@ -60,9 +60,9 @@ pub(super) struct Seats<'a> {
     /// The pod of each seat.
     pods: Vec<usize>,
     /// The places that each seat owns.
-    owned: Vec<Vec<usize>>,
+    pub owned: Vec<Vec<usize>>,
     /// What is known of each id; `None` if nothing is known of any.
-    ids: Option<&'a [KnownMember]>,
+    pub ids: Option<&'a [KnownMember]>,
 }
 
 /// One order in which the ids of members and replacements may be.
@@ -116,19 +116,9 @@ impl<'a> Seats<'a> {
         self.pods[seat % self.len()]
     }
 
-    /// The places that each seat owns.
-    pub fn owned(&self) -> &[Vec<usize>] {
-        &self.owned
-    }
-
     /// The seats of a pod.
     pub fn of_pod(&self, pod: LiveIndex) -> impl Iterator<Item = usize> {
         (0..self.len()).filter(move |seat| self.pods[*seat] == pod.0)
-    }
-
-    /// Whether something is known of the ids.
-    pub const fn has_ids(&self) -> bool {
-        self.ids.is_some()
     }
 
     /// Whether the place of the replacement of a seat among all other ids is certain.
