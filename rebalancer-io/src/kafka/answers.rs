@@ -342,25 +342,19 @@ impl Seen<'_> {
         })
     }
 
-    fn of_rebalance(&self) -> Option<String> {
-        let group = &self.watched.group;
-        if group.is_dealing() {
-            let (name, state) = (&group.name, &group.state);
-            return Some(format!(
-                "group {name} deals its partitions anew (it is {state}): no loads are known"
-            ));
-        }
-        let anew = format!(
-            "group {} dealt its partitions anew while it was watched: no loads are known",
-            group.name
-        );
-        self.watched.in_rebalance.then_some(anew)
-    }
-
     fn remarks(&self) -> Vec<String> {
         let group = &self.watched.group;
         let mut remarks = Vec::new();
-        remarks.extend(self.of_rebalance());
+        if group.is_dealing() {
+            let (name, state) = (&group.name, &group.state);
+            remarks
+                .push(format!("group {name} deals its partitions anew (it is {state}): no loads are known"));
+        } else if self.watched.in_rebalance {
+            remarks.push(format!(
+                "group {} dealt its partitions anew while it was watched: no loads are known",
+                group.name
+            ));
+        }
         let strangers = self.pods.iter().filter(|pod| pod.is_none()).count();
         if group.members.is_empty() {
             remarks.push(format!("group {} has no members: nobody reads", group.name));

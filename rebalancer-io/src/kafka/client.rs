@@ -25,7 +25,7 @@ const UNKNOWN_TOPIC: i16 = 3;
 pub struct KafkaClient {
     config: KafkaConfig,
     tls: Option<Arc<ClientConfig>>,
-    patience: Patience,
+    pub(super) patience: Patience,
     connections: BTreeMap<BrokerAddress, Connection>,
     /// The coordinators of the groups that were asked about.
     pub(super) coordinators: BTreeMap<String, BrokerAddress>,
@@ -67,11 +67,6 @@ impl KafkaClient {
     /// Whether a password is proved over a connection that is not encrypted.
     pub fn proves_in_the_open(&self) -> bool {
         self.config.proves_in_the_open()
-    }
-
-    /// When waiting ends.
-    pub(super) const fn patience(&self) -> &Patience {
-        &self.patience
     }
 
     /// The offsets that the group has committed, of these partitions or of all.
@@ -128,13 +123,6 @@ impl KafkaClient {
     /// Closes all connections. Who coordinates and who leads stays known, and the next question connects again.
     pub(super) fn disconnect(&mut self) {
         self.connections.clear();
-    }
-
-    /// Connects to the leaders of these partitions, so that answers need not wait for it.
-    pub(super) fn connect_leaders(&mut self, places: &BTreeSet<Place>) -> Result<(), KafkaError> {
-        let leaders = places.iter().filter_map(|(topic, partition)| self.leader(topic, *partition).cloned());
-        let addresses: BTreeSet<BrokerAddress> = leaders.collect();
-        addresses.iter().try_for_each(|address| self.to(address).map(drop))
     }
 
     /// The end of each of `places` whose leader was found: the offset of the next record, or as those see it who read

@@ -42,11 +42,6 @@ pub struct Member {
 }
 
 impl Group {
-    /// Whether every partition has the owner it is to have.
-    pub fn is_stable(&self) -> bool {
-        self.state == "Stable"
-    }
-
     /// Whether its partitions are being dealt. A group without members deals none: nobody reads.
     pub fn is_dealing(&self) -> bool {
         !matches!(self.state.as_str(), "Stable" | "Empty")

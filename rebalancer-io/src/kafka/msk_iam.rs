@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use reqsign_aws_v4::Credential;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::prometheus::hex;
 use crate::secrets::form;
@@ -33,25 +33,17 @@ pub(super) fn message(credential: &Credential, host: &str, region: &str, now: Ti
     query.extend(token.map(|token| ("X-Amz-Security-Token", token)));
     query.push(("X-Amz-SignedHeaders", "host"));
     let nothing = hex(digest(&SHA256, b"").as_ref());
-    let request = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{nothing}", form(query));
+    let request = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{nothing}", form(query.iter().copied()));
     let text = format!("{ALGORITHM}\n{at}\n{scope}\n{}", hex(digest(&SHA256, request.as_bytes()).as_ref()));
     let signature = hex(signed(&signing_key(credential, &scope), &text).as_ref());
-    let mut message = json!({
-        "version": "2020_10_22",
-        "host": host,
-        "user-agent": "pod-rebalancer",
-        "action": ACTION,
-        "x-amz-algorithm": ALGORITHM,
-        "x-amz-credential": who,
-        "x-amz-date": at,
-        "x-amz-signedheaders": "host",
-        "x-amz-expires": EXPIRES_S,
-        "x-amz-signature": signature,
-    });
-    if let Some(token) = token {
-        message["x-amz-security-token"] = token.into();
-    }
-    message.to_string().into_bytes()
+    let others = [
+        ("version", "2020_10_22"),
+        ("host", host),
+        ("user-agent", "pod-rebalancer"),
+        ("x-amz-signature", &signature),
+    ];
+    let message = query.into_iter().chain(others).map(|(name, value)| (name.to_lowercase(), value.into()));
+    Value::Object(message.collect()).to_string().into_bytes()
 }
 
 /// The key of a day, region and service.

@@ -42,12 +42,6 @@ pub struct ToWatch {
     pub youngest: Option<Duration>,
 }
 
-impl From<&str> for ToWatch {
-    fn from(group: &str) -> Self {
-        Self { group: group.to_owned(), youngest: None }
-    }
-}
-
 /// A group as two looks found it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
@@ -55,9 +49,9 @@ pub struct Watched {
     pub group: Group,
     /// Whether its partitions were dealt anew meanwhile, or are being dealt.
     pub in_rebalance: bool,
-    /// Time between the two questions for the committed offsets.
+    /// Time between the two answers about the committed offsets.
     pub apart: Duration,
-    /// Time between the two questions for the ends.
+    /// Time between the two answers about the ends.
     pub ends_apart: Duration,
     /// How long a partition must be seen not to move before it counts as standing.
     pub needed: Duration,
@@ -84,8 +78,8 @@ impl KafkaClient {
     ///
     /// # Panics
     /// Never: one group is watched, and has one result.
-    pub fn watch(&mut self, group: impl Into<ToWatch>, apart: Duration) -> Result<Watched, KafkaError> {
-        self.watch_each(&[group.into()], apart)?.pop().expect("one group is watched")
+    pub fn watch(&mut self, group: ToWatch, apart: Duration) -> Result<Watched, KafkaError> {
+        self.watch_each(&[group], apart)?.pop().expect("one group is watched")
     }
 
     /// Looks at several groups in the same way, all within the same time. What a broker refuses about one of them is told in
@@ -181,8 +175,8 @@ impl KafkaClient {
 
     /// Asks for the committed offsets before the ends, so that no end is older than what was read.
     fn look(&mut self, group: &Group, is_first: bool) -> Result<Look, KafkaError> {
-        let committed_at = Instant::now();
         let mut committed = self.committed(&group.name, None)?;
+        let committed_at = Instant::now();
         let mut topics: BTreeSet<String> =
             group.members.iter().flat_map(|member| member.topics.iter().cloned()).collect();
         topics.extend(group.owners().keys().map(|place| place.0.clone()));
@@ -192,15 +186,13 @@ impl KafkaClient {
         if is_first && !wanted.is_empty() {
             self.find_leaders(&topics)?;
         }
-        self.connect_leaders(&wanted)?;
-        let ends_at = Instant::now();
         let ends = self.ends(&wanted, false)?;
-        Ok(Look { committed, committed_at, ends, ends_at })
+        Ok(Look { committed, committed_at, ends, ends_at: Instant::now() })
     }
 
     fn has_time_for(&self, wait: Duration) -> bool {
         let needed = Instant::now().checked_add(wait.saturating_add(RESERVE));
-        self.patience().deadline.is_none_or(|deadline| needed.is_some_and(|needed| needed <= deadline))
+        self.patience.deadline.is_none_or(|deadline| needed.is_some_and(|needed| needed <= deadline))
     }
 
     fn wait(&mut self, time: Duration) -> Result<(), KafkaError> {
@@ -209,7 +201,7 @@ impl KafkaClient {
         }
         let until = Instant::now() + time;
         while Instant::now() < until {
-            if self.patience().is_over() {
+            if self.patience.is_over() {
                 return Err(KafkaErrorKind::Stopped.at("the cluster"));
             }
             thread::sleep(STOP_POLL.min(until.saturating_duration_since(Instant::now())));

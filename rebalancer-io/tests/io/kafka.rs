@@ -38,8 +38,12 @@ fn client_of(servers: &[String], sasl: Option<Sasl>, patience: Patience) -> Kafk
     KafkaClient::new(KafkaConfig { servers, tls: None, sasl }, patience).expect("no file is read")
 }
 
+fn named(group: &str) -> ToWatch {
+    ToWatch { group: group.to_owned(), youngest: None }
+}
+
 fn watch(broker: &FakeBroker) -> Result<Watched, KafkaError> {
-    client_of(&[broker.address()], None, patience()).watch("orders", Duration::from_millis(200))
+    client_of(&[broker.address()], None, patience()).watch(named("orders"), Duration::from_millis(200))
 }
 
 /// A broker that answers rightly but for one request.
@@ -138,7 +142,7 @@ fn all_groups_are_found_and_looked_at_together() {
     let begun = Instant::now();
     let mut asked = names.clone();
     asked[7] = "nobody".to_owned();
-    let asked: Vec<ToWatch> = asked.iter().map(|name| name.as_str().into()).collect();
+    let asked: Vec<ToWatch> = asked.iter().map(|name| named(name)).collect();
     let watched = client.watch_each(&asked, Duration::from_millis(500)).expect("answers");
     assert!(begun.elapsed() < Duration::from_secs(5), "one wait for all: {:?}", begun.elapsed());
     for (number, watched) in watched.into_iter().enumerate() {
@@ -154,7 +158,7 @@ fn all_groups_are_found_and_looked_at_together() {
     }
     let hanging = wrong_in(api::OFFSET_FETCH, Reply::Close);
     let mut client = client_of(&[hanging.address()], None, patience());
-    assert!(client.watch_each(&["orders".into()], Duration::ZERO).is_err(), "a lost answer is no answer");
+    assert!(client.watch_each(&[named("orders")], Duration::ZERO).is_err(), "a lost answer is no answer");
 }
 
 /// Answers of a broker with bytes changed: whatever they are, they are an answer or an error.

@@ -48,7 +48,7 @@ fn a_broker_that_misbehaves_is_an_error_in_words() {
     let deadline = Instant::now().checked_add(Duration::from_secs(1));
     let mut client = client_of(&[broker.address()], None, Patience { deadline, stop: Arc::default() });
     let begun = Instant::now();
-    let error = client.watch("orders", Duration::ZERO).expect_err("no answer");
+    let error = client.watch(named("orders"), Duration::ZERO).expect_err("no answer");
     assert!(matches!(error.kind, KafkaErrorKind::Stopped), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
@@ -84,8 +84,9 @@ fn one_broker_that_is_down_is_passed_over_and_a_stop_ends_the_wait() {
     let broker = SimulatedGroup::healthy(&PODS, 2).start();
     let servers = ["127.0.0.1:1".to_owned(), broker.address()];
     let mut client = client_of(&servers, None, patience());
-    assert!(client.watch("orders", Duration::ZERO).is_ok());
-    let error = client_of(&servers[..1], None, patience()).watch("orders", Duration::ZERO).expect_err("down");
+    assert!(client.watch(named("orders"), Duration::ZERO).is_ok());
+    let error =
+        client_of(&servers[..1], None, patience()).watch(named("orders"), Duration::ZERO).expect_err("down");
     assert!(error.to_string().starts_with("Kafka at 127.0.0.1:1: cannot connect"), "{error}");
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -95,7 +96,7 @@ fn one_broker_that_is_down_is_passed_over_and_a_stop_ends_the_wait() {
         stop.store(true, Ordering::Relaxed);
     });
     let begun = Instant::now();
-    let error = client.watch("orders", Duration::from_secs(60)).expect_err("stopped");
+    let error = client.watch(named("orders"), Duration::from_secs(60)).expect_err("stopped");
     assert!(
         matches!(error.kind, KafkaErrorKind::Stopped) && begun.elapsed() < Duration::from_secs(5),
         "{error}"

@@ -57,7 +57,7 @@ fn what_one_member_writes_in_a_form_of_its_own_is_said_of_its_group_and_hides_no
         let mut client = client_of(&[broker.address()], None, patience());
         let found = client.groups().expect("the groups that there are");
         assert_eq!(found.of_consumers.len(), 1);
-        let watched = client.watch_each(&["orders".into()], Duration::ZERO).expect("the brokers answer");
+        let watched = client.watch_each(&[named("orders")], Duration::ZERO).expect("the brokers answer");
         let error = watched.into_iter().next().expect("one group").expect_err("it is not read").to_string();
         assert!(error.contains("member orders-1 of group orders writes"), "{error}");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rebalancer_sim::broker::{FakeBroker, Reply, api};
 
-use super::{client_of, patience, two_brokers};
+use super::{client_of, named, patience, two_brokers};
 
 /// The port that the brokers named as theirs.
 struct Recorded {
@@ -66,10 +66,10 @@ fn a_group_is_read_from_the_answers_of_real_brokers() {
     ] {
         let broker = Recorded { frames, port }.start();
         let mut client = client_of(&[broker.address()], None, patience());
-        let watched = client.watch("orders", Duration::ZERO).expect("a group");
+        let watched = client.watch(named("orders"), Duration::ZERO).expect("a group");
         let group = &watched.group;
         assert_eq!((group.is_dealt_by_brokers, group.assignor.as_str()), (is_dealt_by_brokers, assignor));
-        assert!(group.is_stable() && !watched.in_rebalance && !group.has_unequal_subscriptions());
+        assert!(group.state == "Stable" && !watched.in_rebalance && !group.has_unequal_subscriptions());
         let clients: BTreeSet<&str> = group.members.iter().map(|member| member.client_id.as_str()).collect();
         assert!(clients.into_iter().eq(["orders-0", "orders-1", "orders-2"]));
         for member in &group.members {

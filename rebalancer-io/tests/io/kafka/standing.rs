@@ -29,7 +29,7 @@ fn a_run_without_time_to_look_further_says_so_and_one_without_suspects_does_not_
     let (broker, healthy) = (group.start(), SimulatedGroup::healthy(&PODS, 2).start());
     let deadline = Instant::now().checked_add(Duration::from_secs(10));
     let mut client = client_of(&[broker.address()], None, Patience { deadline, stop: Arc::default() });
-    let watched = client.watch("orders", Duration::from_millis(200)).expect("a group");
+    let watched = client.watch(named("orders"), Duration::from_millis(200)).expect("a group");
     assert!(watched.partitions[3].may_stand());
     assert_eq!(
         (watched.partitions[3].watched, watched.needed),
