@@ -46,7 +46,7 @@ impl Dealer {
 
 /// Each topic in contiguous blocks; the first `partitions % members` members get one more.
 fn range(table: &Table, by_rank: &[usize], owned: &mut [Vec<usize>]) {
-    clear(owned);
+    owned.fill_with(Vec::new);
     for topic in 0..table.topics() {
         let mut places = table.of_topic(topic);
         let (least, extra) = (places.len() / by_rank.len(), places.len() % by_rank.len());
@@ -58,14 +58,8 @@ fn range(table: &Table, by_rank: &[usize], owned: &mut [Vec<usize>]) {
 
 /// All partitions of all topics in turn.
 fn round_robin(table: &Table, by_rank: &[usize], owned: &mut [Vec<usize>]) {
-    clear(owned);
+    owned.fill_with(Vec::new);
     for place in 0..table.len() {
         owned[by_rank[place % by_rank.len()]].push(place);
-    }
-}
-
-fn clear(owned: &mut [Vec<usize>]) {
-    for places in owned {
-        places.clear();
     }
 }

@@ -6,11 +6,6 @@
 /// Number of buckets of a table created without a size.
 const USUAL: usize = 16;
 
-/// `String.hashCode()`.
-pub(super) fn string_hash(text: &str) -> u32 {
-    text.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)))
-}
-
 /// How a `HashMap` mixes a `hashCode`, so that the upper half counts too.
 pub(super) const fn spread(hash: u32) -> usize {
     (hash ^ (hash >> 16)) as usize

@@ -86,14 +86,13 @@ impl<'a> Model<'a> {
 
     /// The order of ids that belongs to a number; different numbers give different draws of what is not known.
     pub fn draw(&self, number: u64) -> Draw {
-        let topics = self.table.topics();
-        let order = if self.assignor == Assignor::Uniform && topics > 1 {
-            let code = |topic: u64| u32::try_from(mix(mix(number) ^ !topic) >> 32).unwrap_or(0);
-            TopicOrder::of_ids(&(0..topics as u64).map(code).collect::<Vec<u32>>())
-        } else {
-            TopicOrder::by_name(topics)
+        let code = |topic: u64| u32::try_from(mix(mix(number) ^ !topic) >> 32).unwrap_or(0);
+        let codes: Vec<u32> = (0..self.table.topics() as u64).map(code).collect();
+        let dealer = Dealer {
+            assignor: self.assignor,
+            rule: UniformRule::default(),
+            topics: TopicOrder::of_ids(&codes),
         };
-        let dealer = Dealer { assignor: self.assignor, rule: UniformRule::default(), topics: order };
         let mut owned = self.owned.clone();
         for places in &mut owned {
             dealer.arrange(&self.table, places);

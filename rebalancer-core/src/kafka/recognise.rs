@@ -131,15 +131,14 @@ fn owners(partitions: &Partitions) -> usize {
 fn is_in_turn(all: &[Partition], members: usize) -> bool {
     let owners = |topic: &[Partition]| topic.iter().filter_map(|partition| partition.owner).collect();
     let topics: Vec<Vec<LiveIndex>> = all.chunk_by(|a, b| a.topic == b.topic).map(owners).collect();
-    let pods = all.iter().filter_map(|partition| partition.owner).max().map_or(0, |owner| owner.0 + 1);
-    let mut round = Round { members, sequence: Vec::new(), seen: alloc::vec![false; pods] };
+    let mut sequence: Vec<LiveIndex> = Vec::new();
     let mut used = alloc::vec![false; topics.len()];
     // The topics used so far, in order; the first one to try next; the tries left.
     let (mut order, mut from, mut tries) = (Vec::new(), 0, MOST_TRIES);
     while order.len() < topics.len() {
         let next = (from..topics.len()).filter(|topic| !used[*topic]).find(|topic| {
             tries = tries.saturating_sub(1);
-            tries > 0 && round.extend(&topics[*topic])
+            tries > 0 && go_on_in_turn(&mut sequence, &topics[*topic], members)
         });
         if let Some(topic) = next {
             used[topic] = true;
@@ -147,7 +146,7 @@ fn is_in_turn(all: &[Partition], members: usize) -> bool {
             from = 0;
         } else {
             let Some(topic) = order.pop() else { return false };
-            round.shorten(topics[topic].len());
+            sequence.truncate(sequence.len() - topics[topic].len());
             used[topic] = false;
             from = topic + 1;
         }
@@ -155,40 +154,22 @@ fn is_in_turn(all: &[Partition], members: usize) -> bool {
     true
 }
 
-/// Owners of partitions that are assigned in turn.
-struct Round {
-    members: usize,
-    sequence: Vec<LiveIndex>,
-    /// For each pod, whether it is in the first period.
-    seen: Vec<bool>,
-}
-
-impl Round {
-    /// Adds a topic's owners if each repeats the one a period before, or is new within the first period.
-    fn extend(&mut self, topic: &[LiveIndex]) -> bool {
-        for (added, owner) in topic.iter().enumerate() {
-            let fits = match self.sequence.len().checked_sub(self.members) {
-                Some(earlier) => self.sequence[earlier] == *owner,
-                None => !core::mem::replace(&mut self.seen[owner.0], true),
-            };
-            if !fits {
-                self.shorten(added);
-                return false;
-            }
-            self.sequence.push(*owner);
+/// Adds a topic's owners to those of the topics before if each repeats the one a period of all members before, or is new
+/// within the first period.
+fn go_on_in_turn(sequence: &mut Vec<LiveIndex>, topic: &[LiveIndex], members: usize) -> bool {
+    let before = sequence.len();
+    for owner in topic {
+        let fits = match sequence.len().checked_sub(members) {
+            Some(earlier) => sequence[earlier] == *owner,
+            None => !sequence.contains(owner),
+        };
+        if !fits {
+            sequence.truncate(before);
+            return false;
         }
-        true
+        sequence.push(*owner);
     }
-
-    /// Removes the last owners.
-    fn shorten(&mut self, count: usize) {
-        for _ in 0..count {
-            let Some(owner) = self.sequence.pop() else { return };
-            if self.sequence.len() < self.members {
-                self.seen[owner.0] = false;
-            }
-        }
-    }
+    true
 }
 
 /// Whether each topic is assigned in contiguous blocks, larger ones first, in the same order of owners.

@@ -51,7 +51,7 @@ pub struct KnownMember {
 impl KnownMember {
     /// Java's `String.hashCode()` of a member's id, which orders the members in hash tables.
     pub fn hash_of(id: &str) -> u32 {
-        java::string_hash(id)
+        id.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)))
     }
 }
 

@@ -4,32 +4,22 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use crate::kafka::table::{MemberOrders, Table};
 
 /// Rebalances in a row after which a cooperative group counts as settled; it needs only two.
 const MOST_ROUNDS: usize = 6;
 
-/// How many partitions a member kept.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    /// Fewer than the common count.
-    Fewer,
-    /// The common count.
-    Common,
-    /// One more.
-    Extra,
-}
-
 /// One rebalance of `sticky`: members keep what they have, the rest is assigned in turn.
 pub(super) fn deal(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) {
     let least = table.len() / owned.len();
-    let (kept, mut extras) = keep(table, orders, owned);
-    let of = |wanted: Kept| -> Vec<usize> {
-        orders.by_id.iter().copied().filter(|member| kept[*member] == wanted).collect()
+    let mut extras = keep(table, orders, owned);
+    let with = |count: Ordering| -> Vec<usize> {
+        orders.by_id.iter().copied().filter(|member| owned[*member].len().cmp(&least) == count).collect()
     };
-    let mut below = of(Kept::Fewer);
-    let mut common = VecDeque::from(of(Kept::Common));
+    let mut below = with(Ordering::Less);
+    let mut common = VecDeque::from(with(Ordering::Equal));
     let free = table.unowned(owned);
     let mut left = (0..table.len()).filter(|place| free[*place]);
     while !below.is_empty() {
@@ -74,21 +64,16 @@ pub(super) fn deal_cooperatively(table: &Table, orders: &MemberOrders, owned: &m
 }
 
 /// Lets every member keep its lowest-numbered partitions up to the common count, and one extra while extras
-/// are left, in the order of the walk. Also returns how many extras are left.
-fn keep(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) -> (Vec<Kept>, usize) {
+/// are left, in the order of the walk. Returns how many extras are left.
+fn keep(table: &Table, orders: &MemberOrders, owned: &mut [Vec<usize>]) -> usize {
     let least = table.len() / owned.len();
     let mut extras = table.len() % owned.len();
-    let mut kept = alloc::vec![Kept::Fewer; owned.len()];
     for &member in &orders.walk {
         let places = &mut owned[member];
-        if places.len() < least {
-            continue;
-        }
         places.sort_unstable_by_key(|place| (table.number(*place), table.topic(*place)));
         let takes_extra = places.len() > least && extras > 0;
         extras -= usize::from(takes_extra);
         places.truncate(least + usize::from(takes_extra));
-        kept[member] = if takes_extra { Kept::Extra } else { Kept::Common };
     }
-    (kept, extras)
+    extras
 }
