@@ -1,6 +1,8 @@
 //! Finds the pods that are themselves the cause of an uneven load or of a stopped partition.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::time::Duration;
 
@@ -10,7 +12,7 @@ use crate::diagnosis::illness::{self, IllPod, IllPods, StandingPartition};
 use crate::diagnosis::sick::sick_pods;
 use crate::diagnosis::silent::silent_pods;
 use crate::diagnosis::stalled::stalled_pods;
-use crate::diagnosis::standing::{Standings, standings};
+use crate::diagnosis::standing::standings;
 use crate::diagnosis::stretch::stretches;
 use crate::facts::Facts;
 use crate::input::live_pod::LivePod;
@@ -78,22 +80,28 @@ fn by_offsets(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
         (0..analysis.count()).map(|position| (analysis.name(position), position)).collect();
     let rate = |position: usize| analysis.load(position, Metric::Rate).map(Load::value);
     let rates = positions.iter().map(|(name, position)| (*name, rate(*position))).collect();
-    let Standings { stuck, stalled, mut ill } = standings(facts, &rates);
+    let (curable, mut ill) = standings(facts, &rates);
+    let (mut stalled, mut stuck): (BTreeMap<String, Vec<StandingPartition>>, Vec<IllPod>) =
+        Default::default();
+    for standing in curable {
+        let StandingPartition { lasted, cured_ago, moving, others, .. } = standing;
+        let Some(pod) = standing.pod.clone() else { continue };
+        let Some(&position) = positions.get(pod.as_str()) else { continue };
+        if moving == 0 {
+            stalled.entry(pod).or_default().push(standing);
+        } else {
+            let cause = Cause::StuckPartition { pod, standing: standing.stands, moving, others };
+            stuck.push(IllPod { position, cause, lasted: Some(lasted), cured_ago });
+        }
+    }
     let stalls = stalled.into_iter().filter_map(|(pod, all)| {
-        let position = *positions.get(pod.as_str())?;
         // The stall has lasted since the last of them stopped.
         let lasted = all.iter().map(|standing| standing.lasted).min();
         let partitions = Some(all.len());
         let largest = all.into_iter().max_by_key(|standing| standing.stands.backlog)?;
+        let position = *positions.get(pod.as_str())?;
         let cause = illness::stalled(&pod, rate(position), partitions, Some(largest.stands));
         Some(IllPod { position, cause, lasted, cured_ago: largest.cured_ago })
-    });
-    let stuck = stuck.into_iter().filter_map(|standing| {
-        let StandingPartition { stands, lasted, pod, cured_ago, moving, others } = standing;
-        let pod = pod?;
-        let position = *positions.get(pod.as_str())?;
-        let cause = Cause::StuckPartition { pod, standing: stands, moving, others };
-        Some(IllPod { position, cause, lasted: Some(lasted), cured_ago })
     });
     ill.pods = stalls.chain(stuck).collect();
     ill.pods.sort_by_key(|pod| Reverse(pod.cause.standing().and_then(|standing| standing.backlog)));

@@ -40,17 +40,6 @@ const TOGETHER_STEPS: u32 = 2;
 /// A second group is a witness of a poison record if it has stood at the same offset for this many steps.
 const OTHER_GROUP_STEPS: usize = 2;
 
-/// All findings about standing partitions.
-#[derive(Default)]
-pub(super) struct Standings {
-    /// The stuck ones, largest backlog first.
-    pub stuck: Vec<StandingPartition>,
-    /// The pods all of whose partitions stand, with those partitions.
-    pub stalled: BTreeMap<String, Vec<StandingPartition>>,
-    /// What no restart helps, and what else there is to say.
-    pub ill: IllPods,
-}
-
 /// One partition: what it does and who owns it.
 struct Track<'a> {
     past: &'a PartitionPast,
@@ -77,38 +66,35 @@ impl Track<'_> {
 /// The message rates, if known, of the pods that take part.
 type Rates<'a> = BTreeMap<&'a str, Option<f64>>;
 
-/// Judges every partition that stands.
-pub(super) fn standings(facts: &Facts<'_>, rates: &Rates<'_>) -> Standings {
-    let Some(offsets) = facts.offsets.known() else { return Standings::default() };
+/// Judges every partition that stands. Returns those that a replacement of their pod cures, largest backlog first, and what
+/// else there is to say. Where none of a pod's partitions moves, the pod has stalled.
+pub(super) fn standings(facts: &Facts<'_>, rates: &Rates<'_>) -> (Vec<StandingPartition>, IllPods) {
+    let (mut curable, mut ill) = (Vec::new(), IllPods::default());
+    let Some(offsets) = facts.offsets.known() else { return (curable, ill) };
     let tracks = tracks(facts, offsets);
     let mut judge = Judge::new(facts, rates, offsets, &tracks);
     judge.paused = judge.topics_that_stand();
-    let mut found = Standings::default();
     let stale = tracks.iter().filter(|track| track.is_stale()).count();
-    found.ill.offsets_are_old = are_old(&tracks, stale, rates);
+    ill.offsets_are_old = are_old(&tracks, stale, rates);
     for track in &tracks {
         match track.movement {
             Movement::Stands(stand) => {
                 let case = judge.case(track, stand);
-                let (verdict, standing) = (judge.verdict(&case), case.standing);
-                match verdict {
-                    Verdict::Poisoned(witness) => found.ill.poisoned.push((standing, witness)),
-                    Verdict::Unclear(why) => found.ill.unclear.push((standing, why)),
-                    Verdict::Stuck => found.stuck.push(standing),
-                    Verdict::WithItsPod(pod) => found.stalled.entry(pod).or_default().push(standing),
+                match (judge.witness(&case), case.standing) {
+                    (Ok(None), standing) => curable.push(standing),
+                    (Ok(Some(witness)), standing) => ill.poisoned.push((standing, witness)),
+                    (Err(why), standing) => ill.unclear.push((standing, why)),
                 }
             }
             // If most are stale, one sentence covers them all.
             Movement::Doubtful(_, Unclear::Stale) if 2 * stale > tracks.len() => {}
-            Movement::Doubtful(stand, why) => {
-                found.ill.unclear.push((judge.case(track, stand).standing, why));
-            }
+            Movement::Doubtful(stand, why) => ill.unclear.push((judge.case(track, stand).standing, why)),
             Movement::Moves(_) | Movement::Idle | Movement::Unclear => {}
         }
     }
-    found.ill.nobody_reads = tracks.iter().any(Track::stands) && !tracks.iter().any(Track::moves);
-    settle(&mut found, offsets.grid().step.saturating_mul(TOGETHER_STEPS));
-    found
+    ill.nobody_reads = tracks.iter().any(Track::stands) && !tracks.iter().any(Track::moves);
+    settle(&mut curable, &mut ill, offsets.grid().step.saturating_mul(TOGETHER_STEPS));
+    (curable, ill)
 }
 
 /// Whether the offsets as a whole are outdated: most are no longer reported, or none changes although a pod
@@ -122,10 +108,10 @@ fn are_old(tracks: &[Track<'_>], stale: usize, rates: &Rates<'_>) -> bool {
 
 /// Removes what has a common explanation: pods stalled by a poison record, and stands in several pods that
 /// began within `near` of each other.
-fn settle(Standings { stuck, stalled, ill }: &mut Standings, near: Duration) {
-    stalled.retain(|pod, _| !ill.poisoned.iter().any(|(of, _)| of.pod.as_deref() == Some(pod)));
+fn settle(curable: &mut Vec<StandingPartition>, ill: &mut IllPods, near: Duration) {
+    curable.retain(|of| of.moving > 0 || ill.poisoned.iter().all(|(other, _)| other.pod != of.pod));
     let mut began: BTreeMap<Duration, BTreeSet<Option<String>>> = BTreeMap::new();
-    for standing in stuck.iter().chain(stalled.values().flatten()) {
+    for standing in curable.iter() {
         began.entry(standing.stands.since).or_default().insert(standing.pod.clone());
     }
     let is_common = |standing: &StandingPartition| {
@@ -134,16 +120,14 @@ fn settle(Standings { stuck, stalled, ill }: &mut Standings, near: Duration) {
         let pods = began.range(at_once).flat_map(|(_, pods)| pods.iter().take(TOGETHER_PODS));
         pods.collect::<BTreeSet<_>>().len() >= TOGETHER_PODS
     };
-    let mut common: Vec<StandingPartition> = stuck.extract_if(.., |standing| is_common(standing)).collect();
-    stalled.retain(|_, standings| {
-        let is_common = standings.iter().any(is_common);
-        if is_common {
-            common.append(standings);
-        }
-        !is_common
-    });
-    ill.unclear.extend(common.into_iter().map(|standing| (standing, Unclear::Together)));
-    stuck.sort_by(by_backlog);
+    // Of a stalled pod all or none.
+    let stalled = curable.iter().filter(|of| of.moving == 0 && is_common(of));
+    let stalled: BTreeSet<Option<String>> = stalled.map(|of| of.pod.clone()).collect();
+    let is_common = |of: &mut StandingPartition| {
+        if of.moving == 0 { stalled.contains(&of.pod) } else { is_common(of) }
+    };
+    ill.unclear.extend(curable.extract_if(.., is_common).map(|standing| (standing, Unclear::Together)));
+    curable.sort_by(by_backlog);
     ill.poisoned.sort_by(|(a, _), (b, _)| by_backlog(a, b));
     ill.unclear.sort_by(|(a, _), (b, _)| by_backlog(a, b));
 }
@@ -181,24 +165,6 @@ fn tracks<'a>(facts: &'a Facts<'_>, offsets: &'a Offsets) -> Vec<Track<'a>> {
     offsets.partitions().map(track).collect()
 }
 
-fn by_pod<'t, 'a>(tracks: &'t [Track<'a>]) -> BTreeMap<&'a str, Vec<&'t Track<'a>>> {
-    let mut pods: BTreeMap<&str, Vec<&Track<'_>>> = BTreeMap::new();
-    for track in tracks {
-        if let Some(owner) = track.owner {
-            pods.entry(owner).or_default().push(track);
-        }
-    }
-    pods
-}
-
-enum Verdict {
-    Poisoned(Witness),
-    Unclear(Unclear),
-    Stuck,
-    /// All partitions of this pod stand.
-    WithItsPod(String),
-}
-
 /// A partition that stands.
 struct Case<'j> {
     track: &'j Track<'j>,
@@ -230,10 +196,14 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let live = facts.live.iter().map(|pod| (pod.name.as_str(), pod)).collect();
         let mut read_at = alloc::vec![false; offsets.grid().steps];
+        let mut pods: BTreeMap<&str, Vec<&Track<'_>>> = BTreeMap::new();
         for track in tracks {
             note_moves(track.past, &mut read_at);
+            if let Some(owner) = track.owner {
+                pods.entry(owner).or_default().push(track);
+            }
         }
-        Self { facts, rates, offsets, tracks, pods: by_pod(tracks), live, read_at, paused: BTreeSet::new() }
+        Self { facts, rates, offsets, tracks, pods, live, read_at, paused: BTreeSet::new() }
     }
 
     /// The topics whose partitions with messages all stand, under at least two pods. Partitions stopped by a
@@ -312,46 +282,41 @@ impl<'a> Judge<'a> {
         went_on_ago(track.past, self.offsets.grid()).or(of_day)
     }
 
-    fn verdict(&self, case: &Case<'_>) -> Verdict {
+    /// Who else stood there, if a record stops the partition; `None` where its pod is to blame.
+    fn witness(&self, case: &Case<'_>) -> Result<Option<Witness>, Unclear> {
         let Case { track, stand, standing, .. } = case;
         if self.offsets.is_in_rebalance {
-            return Verdict::Unclear(Unclear::Rebalance);
+            return Err(Unclear::Rebalance);
         }
         if let Some(needed) = self.offsets.watch_needed {
             let watched = standing.stands.watched.unwrap_or_default();
             if watched < needed {
-                return Verdict::Unclear(Unclear::Glimpsed { watched, needed });
+                return Err(Unclear::Glimpsed { watched, needed });
             }
         }
         if let Some(group) = other_group(track, stand) {
-            return Verdict::Poisoned(Witness::Group(group));
+            return Ok(Some(Witness::Group(group)));
         }
         let witness = self.earlier_owner(case);
         let is_unseen =
             self.offsets.is_inferred && standing.stands.since.saturating_sub(standing.lasted) >= STOOD_BEFORE;
         if standing.lasted < SETTLED {
-            return Verdict::Unclear(if is_unseen { Unclear::Unseen } else { Unclear::NewOwner });
+            return Err(if is_unseen { Unclear::Unseen } else { Unclear::NewOwner });
         }
         if let Some(witness) = witness {
-            return Verdict::Poisoned(witness);
+            return Ok(Some(witness));
         }
         if is_unseen {
-            return Verdict::Unclear(Unclear::Unseen);
+            return Err(Unclear::Unseen);
         }
         if !self.tracks.iter().any(Track::moves) {
-            return Verdict::Unclear(Unclear::WholeGroup);
+            return Err(Unclear::WholeGroup);
         }
-        let Some(pod) = track.owner else { return Verdict::Unclear(Unclear::NoOwner) };
-        let Some(&rate) = self.rates.get(pod) else { return Verdict::Unclear(Unclear::OwnerSetAside) };
-        let is_pod = standing.moving == 0;
-        if let Some(why) = self.on_purpose(case, is_pod) {
-            return Verdict::Unclear(why);
-        }
-        match rate {
-            Some(rate) if is_pod && rate > 0.0 => Verdict::Unclear(Unclear::Reads),
-            _ if is_pod => Verdict::WithItsPod(pod.to_string()),
-            _ => Verdict::Stuck,
-        }
+        let pod = track.owner.ok_or(Unclear::NoOwner)?;
+        let rate = self.rates.get(pod).ok_or(Unclear::OwnerSetAside)?;
+        self.not_on_purpose(case)?;
+        let is_read = standing.moving == 0 && rate.is_some_and(|rate| rate > 0.0);
+        if is_read { Err(Unclear::Reads) } else { Ok(None) }
     }
 
     /// An earlier owner, or the present owner before its restart, that stood at the same offset.
@@ -387,15 +352,16 @@ impl<'a> Judge<'a> {
         Some(if is_restart { Witness::EarlierStart } else { Witness::EarlierPod })
     }
 
+    /// # Errors
     /// Reasons why a stand may be intended, or have a cause outside the pod.
-    fn on_purpose(&self, case: &Case<'_>, is_pod: bool) -> Option<Unclear> {
+    fn not_on_purpose(&self, case: &Case<'_>) -> Result<(), Unclear> {
         let Case { track, stand, standing, of_day } = case;
         let topic = track.past.topic().to_lowercase();
         if ["retry", "delay"].iter().any(|word| topic.contains(word)) {
-            return Some(Unclear::Delayed);
+            return Err(Unclear::Delayed);
         }
         if self.paused.contains(track.past.topic()) {
-            return Some(Unclear::WholeTopic);
+            return Err(Unclear::WholeTopic);
         }
         let waits = |tracks: &mut dyn Iterator<Item = &Track<'_>>| -> Vec<f64> {
             let wait = |track: &Track<'_>| match track.movement {
@@ -404,7 +370,7 @@ impl<'a> Judge<'a> {
             };
             tracks.filter_map(wait).collect()
         };
-        let typical = if is_pod {
+        let typical = if standing.moving == 0 {
             median(waits(&mut self.tracks.iter()))
         } else {
             waits(&mut self.others(track)).into_iter().min_by(f64::total_cmp)
@@ -412,7 +378,7 @@ impl<'a> Judge<'a> {
         let rhythm = typical.unwrap_or_default().max(stand.longest_wait as f64);
         let of_day = of_day.as_ref().map(|(day, _, long)| day.grid().time(long.longest_wait));
         let rhythm = self.offsets.grid().step.mul_f64(rhythm).max(of_day.unwrap_or_default());
-        (standing.stands.since < rhythm.saturating_mul(OF_RHYTHM)).then_some(Unclear::Rhythm)
+        if standing.stands.since < rhythm.saturating_mul(OF_RHYTHM) { Err(Unclear::Rhythm) } else { Ok(()) }
     }
 }
 
