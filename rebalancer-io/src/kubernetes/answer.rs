@@ -99,14 +99,17 @@ impl Reply {
             && self.told().is_some_and(|status| status.kind == "Status" && status.outcome == "Success")
     }
 
-    /// What kind of failure this answer is.
+    /// What kind of failure this answer is. Overload protection, proxies and a server that shuts down do not answer with
+    /// JSON.
     pub(super) fn failure(&self) -> ApiFailure {
-        let Some(told) = self.told() else { return self.failure_without_status() };
+        let told = self.told();
+        let has_retry_after = self.retry_after.is_some();
+        let special = told.as_ref().and_then(|told| told.kind_of_failure(self.status, has_retry_after));
         ApiFailure {
-            kind: kind_of(self.status, &told, self.retry_after.is_some()),
+            kind: special.unwrap_or(kind_of(self.status)),
             http_status: Some(self.status),
-            retry_after: self.retry_after.or(told.retry_after()),
-            message: told.words(),
+            retry_after: self.retry_after.or(told.as_ref().and_then(Status::retry_after)),
+            message: told.map_or_else(|| self.quote(), Status::words),
         }
     }
 
@@ -116,25 +119,6 @@ impl Reply {
         ApiFailure {
             http_status: Some(self.status),
             ..ApiFailure::new(FailureKind::UnreadableAnswer, message)
-        }
-    }
-
-    /// Overload protection, proxies and a server that shuts down do not answer with JSON.
-    fn failure_without_status(&self) -> ApiFailure {
-        let kind = match self.status {
-            401 => FailureKind::Unauthorized,
-            403 => FailureKind::Forbidden,
-            400 | 405 | 406 | 413 | 415 | 422 => FailureKind::InvalidRequest,
-            429 => FailureKind::Throttled,
-            504 => FailureKind::NoAnswer,
-            500..=599 => FailureKind::ServerError,
-            _ => FailureKind::UnreadableAnswer,
-        };
-        ApiFailure {
-            kind,
-            http_status: Some(self.status),
-            message: self.quote(),
-            retry_after: self.retry_after,
         }
     }
 
@@ -152,48 +136,60 @@ impl Reply {
     }
 }
 
-fn kind_of(code: u16, told: &Status, has_retry_after: bool) -> FailureKind {
-    let blocked_by_pdb = told.details.causes.iter().any(|cause| cause.reason == "DisruptionBudget");
-    if told.is_by_admission() {
-        return FailureKind::RefusedByAdmission;
-    }
+/// What an HTTP status alone says.
+const fn kind_of(code: u16) -> FailureKind {
     match code {
         401 => FailureKind::Unauthorized,
-        404 if told.details.kind == "namespaces" => FailureKind::NamespaceGone,
-        404 if told.details.kind == "pods" => FailureKind::TargetGone,
-        429 if blocked_by_pdb => FailureKind::BlockedByPdb,
-        403 => forbidden(told),
-        409 if told.reason == "Conflict" => FailureKind::TargetReplaced,
-        // A storage that is starting up asks to wait; a refusal by an operator's webhook does not.
-        429 if has_retry_after => FailureKind::Throttled,
-        429 => FailureKind::RefusedByAdmission,
+        403 => FailureKind::Forbidden,
         400 | 405 | 406 | 413 | 415 | 422 => FailureKind::InvalidRequest,
-        500 if told.message.contains("more than one PodDisruptionBudget") => FailureKind::PdbMisconfigured,
-        500 if told.reason == "InternalError" && told.message.contains("webhook") => {
-            FailureKind::WebhookFailed
-        }
+        429 => FailureKind::Throttled,
         504 => FailureKind::NoAnswer,
-        // 410: the data behind a list is gone. The server did not do what was asked.
-        410 | 500..=599 => FailureKind::ServerError,
+        500..=599 => FailureKind::ServerError,
         _ => FailureKind::UnreadableAnswer,
     }
 }
 
-/// An authoriser always names who may not do what. Any other refusal comes from an admission plugin.
-fn forbidden(told: &Status) -> FailureKind {
-    if told.message.contains("because it is being terminated") {
-        return FailureKind::NamespaceGone;
-    }
-    if told.details.kind == "poddisruptionbudget" {
-        return FailureKind::BlockedByPdb;
-    }
-    if told.message.contains("User ") && told.message.contains(" cannot ") {
-        return FailureKind::Forbidden;
-    }
-    FailureKind::RefusedByAdmission
-}
-
 impl Status {
+    /// What it says more than its HTTP status.
+    fn kind_of_failure(&self, code: u16, has_retry_after: bool) -> Option<FailureKind> {
+        let blocked_by_pdb = self.details.causes.iter().any(|cause| cause.reason == "DisruptionBudget");
+        if self.is_by_admission() {
+            return Some(FailureKind::RefusedByAdmission);
+        }
+        Some(match code {
+            404 if self.details.kind == "namespaces" => FailureKind::NamespaceGone,
+            404 if self.details.kind == "pods" => FailureKind::TargetGone,
+            429 if blocked_by_pdb => FailureKind::BlockedByPdb,
+            403 => self.forbidden(),
+            409 if self.reason == "Conflict" => FailureKind::TargetReplaced,
+            // A storage that is starting up asks to wait; a refusal by an operator's webhook does not.
+            429 if !has_retry_after => FailureKind::RefusedByAdmission,
+            500 if self.message.contains("more than one PodDisruptionBudget") => {
+                FailureKind::PdbMisconfigured
+            }
+            500 if self.reason == "InternalError" && self.message.contains("webhook") => {
+                FailureKind::WebhookFailed
+            }
+            // The data behind a list is gone. The server did not do what was asked.
+            410 => FailureKind::ServerError,
+            _ => return None,
+        })
+    }
+
+    /// An authoriser always names who may not do what. Any other refusal comes from an admission plugin.
+    fn forbidden(&self) -> FailureKind {
+        if self.message.contains("because it is being terminated") {
+            return FailureKind::NamespaceGone;
+        }
+        if self.details.kind == "poddisruptionbudget" {
+            return FailureKind::BlockedByPdb;
+        }
+        if self.message.contains("User ") && self.message.contains(" cannot ") {
+            return FailureKind::Forbidden;
+        }
+        FailureKind::RefusedByAdmission
+    }
+
     /// The API server uses these words for both kinds of admission. A webhook chooses the status code of its
     /// denial, such as 500 or 429. A webhook that could not be called has denied nothing.
     fn is_by_admission(&self) -> bool {
