@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp as EventTime;
 use rebalancer_core::{ApiFailure, Claim, ClaimFate, ClaimRequest, Controller, FailureKind};
 
 use super::cluster::Cluster;
-use super::events::{self, Notice};
+use super::events::{self, STARTED};
 use super::fields::{annotation, created, elapsed};
 use super::requests::Effect;
 
@@ -29,9 +29,6 @@ const VALID_SECONDS: &str = "pod-rebalancer/valid-seconds";
 /// Annotation of a claim: the run that made it. If a proxy sends a request twice, the second answer says that
 /// the name is taken; the run then recognises its own claim by this.
 const RUN: &str = "pod-rebalancer/run";
-
-/// The reason of a claim.
-pub(super) const STARTED: &str = "RotationStarted";
 
 /// Longest host name that the server accepts as the reporter, in bytes.
 const MAX_INSTANCE_BYTES: usize = 128;
@@ -111,17 +108,8 @@ fn event(namespace: &str, request: &ClaimRequest, why: &str, run_id: &str, now: 
     let targets: Vec<String> =
         request.targets.iter().map(|target| format!("pod {} ({})", target.name, target.role)).collect();
     let note = format!("evicting {}: {why}", targets.join(", then "));
-    let notice = Notice {
-        workload: &request.workload,
-        pod: None,
-        reason: STARTED,
-        note: &note,
-        is_warning: false,
-        cure: None,
-    };
-    let mut event = events::event(namespace, &notice, now);
+    let mut event = events::event(namespace, &request.workload, STARTED, &note, now);
     let whole_seconds = request.valid_for.saturating_add(Duration::from_nanos(999_999_999)).as_secs();
-    event.metadata.generate_name = None;
     event.metadata.name = Some(format!("pod-rebalancer-{}-{}", request.workload.uid, request.generation));
     event.metadata.labels = Some(BTreeMap::from([(WORKLOAD.to_owned(), request.workload.uid.clone())]));
     event.metadata.annotations = Some(BTreeMap::from([
