@@ -42,6 +42,7 @@ pub use cluster::{Cluster, ClusterError};
 pub use config::{ConnectError, ConnectOptions, is_namespace_name};
 pub use controller_kind::{ControllerKind, NotAllowable};
 pub use events::{Incident, Incidents, Notice, StoodAt};
+pub use owners::WorkloadKind;
 pub use pods::{MAX_PODS_BYTES, PodsError, live_pods};
 pub use protections::DO_NOT_EVICT;
 pub use revisions::Revision;
@@ -50,7 +51,5 @@ pub use service_address::{NamedPort, NotAService, ServiceAddress};
 pub use service_proxy::ServiceTransport;
 pub use services::{FoundServer, Searched, known_servers};
 pub use workload::{Evictor, Observer};
-pub use workload_name::{
-    NotAWorkload, SeenWorkload, TargetName, UnknownSelector, WorkloadKind, WorkloadName,
-};
+pub use workload_name::{NotAWorkload, SeenWorkload, TargetName, UnknownSelector, WorkloadName};
 pub use workloads::{Found, Namespaces, OwnedWorkload, Unlisted};

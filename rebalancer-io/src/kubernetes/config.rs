@@ -13,9 +13,9 @@ use kube::Config;
 use kube::config::Kubeconfig;
 use thiserror::Error;
 
-use super::kubeconfig;
-
 use super::controller_kind::ControllerKind;
+use super::fields::is_dns_name;
+use super::kubeconfig;
 
 /// Longest time to connect. A server answers within milliseconds, or within seconds behind a slow tunnel.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -230,11 +230,7 @@ fn in_cluster(options: &ConnectOptions) -> Result<Located, ConnectError> {
 
 /// Whether a namespace may have this name: that of a DNS label.
 pub fn is_namespace_name(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&name.len())
-        && name.bytes().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    name.len() <= 63 && !name.contains('.') && is_dns_name(name)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use rebalancer_core::Controller;
 use thiserror::Error;
 
+use super::fields::is_dns_name;
+
 /// The kind of a controller with its API group, such as `CloneSet.apps.kruise.io`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControllerKind {
@@ -52,11 +54,7 @@ impl FromStr for ControllerKind {
         if is_kind && (NEVER.contains(&kind) || (kind, group) == ("Deployment", "apps")) {
             return Err(NotAllowable::Never(text.to_owned()));
         }
-        let is_label = |label: &str| {
-            let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            !label.is_empty() && label.bytes().all(letter) && !label.starts_with('-') && !label.ends_with('-')
-        };
-        if !is_kind || !group.split('.').all(is_label) {
+        if !is_kind || !is_dns_name(group) {
             return Err(NotAllowable::Shape(text.to_owned()));
         }
         if group.split('.').next().is_some_and(is_version) {

@@ -14,7 +14,7 @@ use rebalancer_core::{ApiFailure, Controller, Cure, Fact, FailureKind, Target, W
 
 use super::cluster::Cluster;
 use super::fields::{annotation, created, elapsed, timestamp};
-use super::owners::Kind;
+use super::owners::WorkloadKind;
 use super::requests::{Built, Effect, create};
 
 /// Longest note that the server accepts, in bytes.
@@ -169,7 +169,7 @@ pub(super) fn event(
     now: EventTime,
 ) -> Event {
     let Controller { kind, name, uid, .. } = workload;
-    let api_version = Kind::of(workload).map(Kind::api_version);
+    let api_version = WorkloadKind::of(workload).map(WorkloadKind::api_version);
     Event {
         metadata: ObjectMeta { namespace: Some(namespace.to_owned()), ..ObjectMeta::default() },
         event_time: Some(MicroTime(now)),

@@ -1,4 +1,4 @@
-//! Fields shared by many API objects: owner references, times, and nulls.
+//! Fields shared by many API objects: names, owner references, times, and nulls.
 
 use core::time::Duration;
 use std::borrow::Cow;
@@ -18,12 +18,25 @@ pub(super) struct Identified {
     pub metadata: ObjectMeta,
 }
 
+/// Whether this is a DNS name in lower case, as the names of most objects and of groups are.
+pub(super) fn is_dns_name(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
 /// The controller among the owners of an object.
-pub(super) fn controlling(owners: Vec<OwnerReference>) -> Option<Controller> {
-    let owner = owners.into_iter().find(|owner| owner.controller == Some(true))?;
-    let OwnerReference { api_version, kind, name, uid, .. } = owner;
-    let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
-    Some(Controller { group: Some(group), kind, name, uid })
+pub(super) fn controlling<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Controller>, D::Error> {
+    let owners: Vec<OwnerReference> = null_is_empty(deserializer)?;
+    let owner = owners.into_iter().find(|owner| owner.controller == Some(true));
+    Ok(owner.map(|OwnerReference { api_version, kind, name, uid, .. }| {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+        Controller { group: Some(group), kind, name, uid }
+    }))
 }
 
 /// A time of the client library, which has another version of the crate for times.

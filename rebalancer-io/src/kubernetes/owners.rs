@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem;
+use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use rebalancer_core::{ApiFailure, Controller, OwnerStatus, PAUSED};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -16,7 +16,7 @@ use super::requests::get;
 
 /// Maximum number of controllers to read. A selector that matches more is not of one workload, and a rotation
 /// is withheld if a controller is unknown.
-pub(super) const MAX_CONTROLLERS: usize = 8;
+const MAX_CONTROLLERS: usize = 8;
 
 /// The parts of an owner that are read.
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ pub(super) struct Object {
     #[serde(default)]
     pub(super) metadata: Meta,
     #[serde(default, deserialize_with = "null_is_empty")]
-    spec: Spec,
+    pub(super) spec: Spec,
     #[serde(default, deserialize_with = "null_is_empty")]
     status: Status,
 }
@@ -43,8 +43,8 @@ pub(super) struct Meta {
     creation_timestamp: Option<Timestamp>,
     #[serde(deserialize_with = "null_is_empty")]
     managed_fields: Vec<Managed>,
-    #[serde(deserialize_with = "null_is_empty")]
-    owner_references: Vec<OwnerReference>,
+    #[serde(rename = "ownerReferences", deserialize_with = "controlling")]
+    pub(super) controller: Option<Controller>,
 }
 
 /// Who set which fields, and when last. A completed resize leaves no other trace.
@@ -73,11 +73,20 @@ struct SpecFields {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct Spec {
+pub(super) struct Spec {
     replicas: Option<u32>,
     #[serde(deserialize_with = "null_is_empty")]
     update_strategy: UpdateStrategy,
-    selector: Option<LabelSelector>,
+    /// The labels by which it finds its pods.
+    pub(super) selector: Option<LabelSelector>,
+    /// The workload from which a `Rollout` may take its pod template, and then its selector too.
+    pub(super) workload_ref: Option<WorkloadRef>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WorkloadRef {
+    pub(super) kind: String,
+    pub(super) name: String,
 }
 
 /// How a `StatefulSet` is updated.
@@ -127,17 +136,22 @@ impl Generation {
     }
 }
 
-/// The kinds whose status this program understands.
+/// The kinds of workloads and of what is between them and their pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum WorkloadKind {
+    /// Of the group `apps`.
     Deployment,
+    /// Of Argo.
     Rollout,
+    /// Of the group `apps`; a Deployment or a rollout controls it.
     ReplicaSet,
+    /// Of the group `apps`.
     StatefulSet,
+    /// Of the core group.
     ReplicationController,
 }
 
-impl Kind {
+impl WorkloadKind {
     const ALL: [Self; 5] =
         [Self::Deployment, Self::Rollout, Self::ReplicaSet, Self::StatefulSet, Self::ReplicationController];
 
@@ -198,6 +212,9 @@ pub(super) fn path(prefix: &str, namespace: Option<&str>, plural: &str) -> Strin
     }
 }
 
+/// Finds an object; `None` if it is gone or another one has its name.
+type Find<'f> = &'f mut dyn FnMut(WorkloadKind, &Controller) -> Result<Option<Rc<Object>>, ApiFailure>;
+
 impl Cluster {
     /// Reads each of these controllers and its owner, with one request per object. A controller that no
     /// longer exists is left out.
@@ -208,83 +225,80 @@ impl Cluster {
         &self,
         controllers: &BTreeSet<&Controller>,
     ) -> Result<Vec<OwnerStatus>, ApiFailure> {
-        let mut tops: BTreeMap<String, OwnerStatus> = BTreeMap::new();
-        let mut facts: Vec<OwnerStatus> = Vec::new();
-        for controller in controllers.iter().take(MAX_CONTROLLERS) {
-            facts.extend(self.facts_of(controller, &mut tops)?);
-        }
-        for known in &mut facts {
-            known.named = self.allows(&known.controller) || self.allows(&known.top);
-        }
-        Ok(facts)
+        let mut known: BTreeMap<String, Rc<Object>> = BTreeMap::new();
+        self.statuses(controllers.iter().copied(), &mut |kind, wanted| {
+            if let Some(known) = known.get(&wanted.uid) {
+                return Ok(Some(Rc::clone(known)));
+            }
+            let found = self.object(kind, &wanted.name)?.filter(|found| found.metadata.uid == wanted.uid);
+            let found = found.map(Rc::new);
+            known.extend(found.iter().map(|found| (wanted.uid.clone(), Rc::clone(found))));
+            Ok(found)
+        })
     }
 
-    fn facts_of(
+    /// How far the rollouts of these controllers have come. A controller that is not found is left out.
+    pub(super) fn statuses<'c>(
         &self,
-        controller: &Controller,
-        tops: &mut BTreeMap<String, OwnerStatus>,
-    ) -> Result<Option<OwnerStatus>, ApiFailure> {
-        let Some(kind) = Kind::of_pods(controller) else {
+        controllers: impl Iterator<Item = &'c Controller>,
+        find: Find<'_>,
+    ) -> Result<Vec<OwnerStatus>, ApiFailure> {
+        let mut statuses: Vec<OwnerStatus> = Vec::new();
+        for controller in controllers.take(MAX_CONTROLLERS) {
+            statuses.extend(self.status(controller, find)?);
+        }
+        for status in &mut statuses {
+            status.named = self.allows(&status.controller) || self.allows(&status.top);
+        }
+        Ok(statuses)
+    }
+
+    fn status(&self, controller: &Controller, find: Find<'_>) -> Result<Option<OwnerStatus>, ApiFailure> {
+        let Some(kind) = WorkloadKind::of_pods(controller) else {
             return Ok(Some(OwnerStatus::silent(controller.clone(), controller.clone())));
         };
-        let Some(mut object) = self.owner(controller, kind)? else { return Ok(None) };
-        let (rollout_ago, resized_ago) = self.changes(kind, &object.metadata);
-        let paused = object.metadata.paused();
-        let above = object.metadata.take_controller();
+        let Some(object) = find(kind, controller)? else { return Ok(None) };
+        let meta = &object.metadata;
         // Whatever owns a StatefulSet or a ReplicationController changes them, not their pods.
-        let facts = match above.filter(|_| kind == Kind::ReplicaSet) {
+        let above = meta.controller.as_ref().filter(|_| kind == WorkloadKind::ReplicaSet);
+        let facts = match above.map(|above| (above, WorkloadKind::of_replica_sets(above))) {
             None => object.facts(kind, controller, controller),
-            Some(above) => match Kind::of_replica_sets(&above) {
-                // The counts are right, but rollouts are made by the owner above, which is not read.
-                None => OwnerStatus {
-                    generation: None,
-                    observed_generation: None,
-                    ..object.facts(kind, controller, &above)
-                },
-                Some(kind) => {
-                    if !tops.contains_key(&above.uid) {
-                        let Some(top) = self.owner(&above, kind)? else { return Ok(None) };
-                        tops.insert(above.uid.clone(), top.facts(kind, controller, &above));
-                    }
-                    OwnerStatus { controller: controller.clone(), ..tops[&above.uid].clone() }
-                }
+            // The counts are right, but rollouts are made by the owner above, which is not read.
+            Some((above, None)) => OwnerStatus {
+                generation: None,
+                observed_generation: None,
+                ..object.facts(kind, controller, above)
             },
+            Some((above, Some(kind))) => {
+                let Some(top) = find(kind, above)? else { return Ok(None) };
+                top.facts(kind, controller, above)
+            }
         };
-        let paused = facts.paused.clone().or(paused);
-        Ok(Some(OwnerStatus { paused, resized_ago, rollout_ago, ..facts }))
-    }
-
-    /// How long ago the template of an owner's pods last changed, and their number. A `ReplicaSet` is resized with its
-    /// Deployment, and only the `ReplicaSet` has a time for it.
-    pub(super) fn changes(&self, kind: Kind, of: &Meta) -> (Option<Duration>, Option<Duration>) {
         let now = Timestamp::now();
-        let rollout_ago = of.age(now).filter(|_| kind == Kind::ReplicaSet);
-        (rollout_ago, of.resized_ago(now).filter(|ago| *ago < self.metrics_window()))
+        Ok(Some(OwnerStatus {
+            paused: facts.paused.clone().or_else(|| meta.paused()),
+            // A ReplicaSet is resized with its Deployment, and only the ReplicaSet has a time for it.
+            resized_ago: meta.resized_ago(now).filter(|ago| *ago < self.metrics_window()),
+            rollout_ago: meta.age(now).filter(|_| kind == WorkloadKind::ReplicaSet),
+            ..facts
+        }))
     }
 
-    /// The object; `None` if it is gone or another one has its name.
-    fn owner(&self, owner: &Controller, kind: Kind) -> Result<Option<Object>, ApiFailure> {
-        let reply = self.exchange(get(kind.path(Some(self.namespace())), &owner.name)?)?;
-        if reply.is_absent(kind.plural()) {
-            return Ok(None);
-        }
-        let object: Object = reply.read()?;
-        Ok((object.metadata.uid == owner.uid).then_some(object))
+    /// The object of this name, if there is one.
+    pub(super) fn object(&self, kind: WorkloadKind, name: &str) -> Result<Option<Object>, ApiFailure> {
+        let reply = self.exchange(get(kind.path(Some(self.namespace())), name)?)?;
+        if reply.is_absent(kind.plural()) { Ok(None) } else { reply.read().map(Some) }
     }
 }
 
 impl Object {
-    /// The labels by which it finds its pods. They are forgotten here.
-    pub(super) fn take_selector(&mut self) -> Option<LabelSelector> {
-        self.spec.selector.take()
-    }
-
-    pub(super) fn facts(self, kind: Kind, controller: &Controller, top: &Controller) -> OwnerStatus {
+    fn facts(&self, kind: WorkloadKind, controller: &Controller, top: &Controller) -> OwnerStatus {
         let Self { metadata, spec, status } = self;
-        let updates = matches!(kind, Kind::Deployment | Kind::Rollout | Kind::StatefulSet);
+        let updates =
+            matches!(kind, WorkloadKind::Deployment | WorkloadKind::Rollout | WorkloadKind::StatefulSet);
         let (current_revision, update_revision) = match kind {
-            Kind::Rollout => (status.stable_rs, status.current_pod_hash),
-            _ => (status.current_revision, status.update_revision),
+            WorkloadKind::Rollout => (&status.stable_rs, &status.current_pod_hash),
+            _ => (&status.current_revision, &status.update_revision),
         };
         OwnerStatus {
             generation: metadata.generation,
@@ -292,8 +306,8 @@ impl Object {
             desired_replicas: spec.replicas,
             current_replicas: Some(status.replicas),
             updated_replicas: updates.then_some(status.updated_replicas),
-            current_revision,
-            update_revision,
+            current_revision: current_revision.clone(),
+            update_revision: update_revision.clone(),
             partition: spec.update_strategy.rolling_update.partition.unwrap_or(0),
             on_delete: spec.update_strategy.kind.as_deref() == Some("OnDelete"),
             paused: metadata.paused(),
@@ -304,13 +318,8 @@ impl Object {
 
 impl Meta {
     /// What the annotation that pauses a workload says, if it does not say "false".
-    pub(super) fn paused(&self) -> Option<String> {
+    fn paused(&self) -> Option<String> {
         self.annotations.get(PAUSED).cloned().filter(|text| text != "false")
-    }
-
-    /// What controls the object, which is forgotten here.
-    pub(super) fn take_controller(&mut self) -> Option<Controller> {
-        controlling(mem::take(&mut self.owner_references))
     }
 
     /// Time since the object was created.

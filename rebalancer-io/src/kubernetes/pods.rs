@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use rebalancer_core::{ApiFailure, FailureKind, LivePod, LocalVolume, Phase};
+use rebalancer_core::{ApiFailure, Controller, FailureKind, LivePod, LocalVolume, Phase};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use super::fields::{controlling, elapsed, moment, null_is_empty};
 use super::protections;
+use super::volumes::unlocated;
 
 /// Largest `pods.json` that is read, in bytes: 25,000 pods of twenty kilobytes, five times the largest
 /// intended workload.
@@ -97,7 +97,10 @@ fn live_pods_within(json: impl Read, now: Timestamp, limit_bytes: u64) -> Result
     let list = parsed.map_err(|error| {
         if error.is_io() { PodsError::Read(error.into()) } else { PodsError::Malformed(error) }
     })?;
-    let pods: Vec<LivePod> = list.into_pods(now)?.into_iter().map(|listed| listed.pod).collect();
+    let mut pods: Vec<LivePod> = list.into_pods(now)?.into_iter().map(|listed| listed.pod).collect();
+    for pod in &mut pods {
+        pod.local_storage.retain(LocalVolume::is_known);
+    }
     refuse_duplicates(pods.iter())?;
     Ok(pods)
 }
@@ -119,8 +122,6 @@ pub(super) struct ListedPod {
     pub namespace: String,
     /// The labels by which budgets and workloads select it.
     pub labels: BTreeMap<String, String>,
-    /// Its persistent volume claims; a list of pods does not show whether they are local.
-    pub claims: Vec<String>,
 }
 
 /// A saved list.
@@ -215,8 +216,8 @@ struct Meta {
     labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "protections::known")]
     annotations: BTreeMap<String, String>,
-    #[serde(deserialize_with = "null_is_empty")]
-    owner_references: Vec<OwnerReference>,
+    #[serde(rename = "ownerReferences", deserialize_with = "controlling")]
+    controller: Option<Controller>,
 }
 
 #[derive(Deserialize, Default)]
@@ -313,23 +314,24 @@ impl Item {
             if protections::may_lose(&meta.annotations, &volume.name) {
                 continue;
             }
-            claims.extend(volume.claim(&meta.name));
+            claims.extend(volume.claim(&meta.name).map(unlocated));
             local_storage.extend(volume.local());
         }
+        local_storage.append(&mut claims);
         let pod = LivePod {
             uid: meta.uid,
             phase: self.status.as_ref().map_or(Phase::Running, |of| of.phase.unwrap_or(Phase::Unknown)),
             ready: self.status.as_ref().is_none_or(Status::is_ready),
             terminating: meta.deletion_timestamp.is_some(),
             ips: self.status.as_ref().filter(|_| has_own_address).map_or_else(Vec::new, Status::ips),
-            controller: controlling(meta.owner_references),
+            controller: meta.controller,
             node: self.spec.node_name.filter(|node| !node.is_empty()),
             revision: revision(&meta.labels),
             local_storage,
             ..LivePod::assumed(meta.name)
         };
         Ok(ReadPod {
-            listed: ListedPod { pod, namespace: meta.namespace, labels: meta.labels, claims },
+            listed: ListedPod { pod, namespace: meta.namespace, labels: meta.labels },
             created: meta.creation_timestamp,
             started: self.status.and_then(|status| status.latest_start()),
             annotations: meta.annotations,

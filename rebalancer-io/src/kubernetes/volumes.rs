@@ -5,6 +5,7 @@
 //! object. What may not be read is unknown, never an error.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use k8s_openapi::api::core::v1::{
     NodeSelectorRequirement, NodeSelectorTerm, PersistentVolumeClaim as Claim, VolumeNodeAffinity,
@@ -75,25 +76,12 @@ const NETWORK: [&str; 22] = [
 /// Parts of a topology key that covers many nodes. A volume tied to any other key counts as local.
 const WIDE_KEYS: [&str; 3] = ["zone", "region", "location"];
 
-/// Whether the volume of a claim is local.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    Node,
-    Network,
-    /// Why it is unknown, in words that follow the name of the claim.
-    Unknown(String),
-}
+/// Whether the volume of a claim is on one node; or why that is unknown, in words that follow the name of the claim.
+pub(super) type IsLocal = Result<bool, String>;
 
-impl Place {
-    /// The claim as local storage of its pod; `None` if it is not local.
-    pub(super) fn of_claim(&self, claim: &str) -> Option<LocalVolume> {
-        let claim = claim.to_owned();
-        match self {
-            Self::Node => Some(LocalVolume::LocalClaim { claim }),
-            Self::Network => None,
-            Self::Unknown(why) => Some(LocalVolume::UnknownClaim { claim, why: why.clone() }),
-        }
-    }
+/// A claim whose volume was not looked for yet, as a list of pods shows it.
+pub(super) const fn unlocated(claim: String) -> LocalVolume {
+    LocalVolume::UnknownClaim { claim, why: String::new() }
 }
 
 #[derive(Deserialize)]
@@ -113,26 +101,32 @@ struct VolumeSpec {
 type Kind = (Option<String>, Option<String>, Option<String>);
 
 impl Cluster {
-    /// Adds to a pod which of its `claims`, known by its name, lie on its node. A pod with data on its node is protected if
-    /// that is wanted.
-    pub(super) fn add_local_claims(
-        &self,
-        pod: &mut LivePod,
-        claims: &BTreeMap<String, Vec<String>>,
-        places: &BTreeMap<String, Place>,
-    ) {
-        let own = claims.get(&pod.name).into_iter().flatten();
-        pod.local_storage.extend(own.filter_map(|claim| places.get(claim)?.of_claim(claim)));
-        let is_marked = pod.protections.contains(&Protection::LocalStorage);
-        if self.refuses_local_storage() && !pod.local_storage.is_empty() && !is_marked {
-            pod.protections.push(Protection::LocalStorage);
+    /// Finds out which claims of these pods of the namespace lie on their nodes; adds what is found to what is `known` by
+    /// the name of the claim. A pod with data on its node is protected if that is wanted.
+    pub(super) fn locate_claims(&self, pods: &mut [&mut LivePod], known: &mut BTreeMap<String, IsLocal>) {
+        let asked = |volume: &LocalVolume| match volume {
+            LocalVolume::UnknownClaim { claim, why } if why.is_empty() => Some(claim.clone()),
+            _ => None,
+        };
+        let mut wanted: BTreeSet<String> =
+            pods.iter().flat_map(|pod| pod.local_storage.iter().filter_map(asked)).collect();
+        wanted.retain(|claim| !known.contains_key(claim));
+        if !wanted.is_empty() {
+            known.extend(self.places_of(&wanted));
+        }
+        for pod in pods {
+            pod.local_storage.retain_mut(|volume| locate(volume, known));
+            let is_marked = pod.protections.contains(&Protection::LocalStorage);
+            if self.refuses_local_storage() && !pod.local_storage.is_empty() && !is_marked {
+                pod.protections.push(Protection::LocalStorage);
+            }
         }
     }
 
     /// Where the volumes of these claims are, one answer for each.
-    pub(super) fn places_of(&self, wanted: &BTreeSet<String>) -> BTreeMap<String, Place> {
+    fn places_of(&self, wanted: &BTreeSet<String>) -> BTreeMap<String, IsLocal> {
         let path = format!("/api/v1/namespaces/{}/persistentvolumeclaims", self.namespace());
-        let mut places: BTreeMap<String, Place> = BTreeMap::new();
+        let mut places: BTreeMap<String, IsLocal> = BTreeMap::new();
         // Not the claims themselves, of which a large workload has many.
         let mut unclear: Vec<(String, Kind, Option<String>)> = Vec::new();
         let listed = self.list(&path, None, |page: Vec<Claim>| {
@@ -140,8 +134,8 @@ impl Cluster {
                 let Some(name) = claim.metadata.name.take().filter(|name| wanted.contains(name)) else {
                     continue;
                 };
-                match place(&claim) {
-                    Some(place) => drop(places.insert(name, place)),
+                match is_local(&claim) {
+                    Some(is_local) => drop(places.insert(name, Ok(is_local))),
                     None => unclear.push((name, kind(&claim), claim.spec.and_then(|spec| spec.volume_name))),
                 }
             }
@@ -151,13 +145,13 @@ impl Cluster {
             Ok(()) => "which does not exist".to_owned(),
             Err(failure) => unreadable("list persistentvolumeclaims", &failure),
         };
-        let mut kinds: BTreeMap<Kind, Place> = BTreeMap::new();
+        let mut kinds: BTreeMap<Kind, IsLocal> = BTreeMap::new();
         for (name, kind, volume) in unclear {
             let place = self.place_by_volume(volume, kind, &mut kinds);
             places.insert(name, place);
         }
         for claim in wanted {
-            places.entry(claim.clone()).or_insert_with(|| Place::Unknown(missing.clone()));
+            places.entry(claim.clone()).or_insert_with(|| Err(missing.clone()));
         }
         places
     }
@@ -166,30 +160,35 @@ impl Cluster {
         &self,
         volume: Option<String>,
         kind: Kind,
-        kinds: &mut BTreeMap<Kind, Place>,
-    ) -> Place {
-        let Some(volume) = volume.filter(|name| !name.is_empty()) else {
-            return Place::Unknown("which is not bound to a volume yet".to_owned());
-        };
+        kinds: &mut BTreeMap<Kind, IsLocal>,
+    ) -> IsLocal {
+        let volume = volume.filter(|name| !name.is_empty()).ok_or("which is not bound to a volume yet")?;
         if let Some(known) = kinds.get(&kind) {
             return known.clone();
         }
         if kinds.len() == MAX_VOLUMES {
-            return Place::Unknown(format!(
-                "one of more than {MAX_VOLUMES} whose volumes would have to be read"
-            ));
+            return Err(format!("one of more than {MAX_VOLUMES} whose volumes would have to be read"));
         }
-        let place = self.volume(&volume).map_or_else(
-            |failure| Place::Unknown(unreadable("get persistentvolumes", &failure)),
-            |volume| volume.place(),
-        );
+        let read = || -> Result<Volume, ApiFailure> {
+            self.exchange(get("/api/v1/persistentvolumes", &volume)?)?.read()
+        };
+        let place = read().map_err(|failure| unreadable("get persistentvolumes", &failure));
+        let place = place.map(|volume| volume.is_local());
         kinds.insert(kind, place.clone());
         place
     }
+}
 
-    fn volume(&self, name: &str) -> Result<Volume, ApiFailure> {
-        self.exchange(get("/api/v1/persistentvolumes", name)?)?.read()
+/// Sets where the volume of a claim is; false if it is on no node.
+fn locate(volume: &mut LocalVolume, known: &BTreeMap<String, IsLocal>) -> bool {
+    let LocalVolume::UnknownClaim { claim, why } = volume else { return true };
+    match known.get(claim) {
+        Some(Ok(false)) => return false,
+        Some(Ok(true)) => *volume = LocalVolume::LocalClaim { claim: mem::take(claim) },
+        Some(Err(words)) => words.clone_into(why),
+        None => {}
     }
+    true
 }
 
 fn unreadable(permission: &str, failure: &ApiFailure) -> String {
@@ -205,16 +204,16 @@ fn provisioner(claim: &Claim) -> Option<&str> {
     Some(provisioner.as_str()).filter(|provisioner| *provisioner != BY_HAND)
 }
 
-/// The answer from the claim alone; `None` if its volume has to be read.
-fn place(claim: &Claim) -> Option<Place> {
+/// Whether the volume is on one node, from the claim alone; `None` if its volume has to be read.
+fn is_local(claim: &Claim) -> Option<bool> {
     let provisioner = provisioner(claim)?;
     if LOCAL.contains(&provisioner) {
-        return Some(Place::Node);
+        return Some(true);
     }
     let is_network = NETWORK.iter().any(|known| {
         provisioner.strip_suffix(known).is_some_and(|name| name.is_empty() || name.ends_with('.'))
     });
-    is_network.then_some(Place::Network)
+    is_network.then_some(false)
 }
 
 fn kind(claim: &Claim) -> Kind {
@@ -227,7 +226,7 @@ fn kind(claim: &Claim) -> Kind {
 }
 
 impl Volume {
-    fn place(&self) -> Place {
+    fn is_local(&self) -> bool {
         let affinity = self.spec.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref());
         let terms = affinity.map_or(&[][..], |required| &required.node_selector_terms);
         let is_narrow = |term: &NodeSelectorTerm| {
@@ -236,8 +235,7 @@ impl Volume {
             term.match_fields.as_ref().is_some_and(|fields| !fields.is_empty())
                 || term.match_expressions.iter().flatten().any(is_of_a_node)
         };
-        let is_local = self.spec.local.is_some() || self.spec.host_path.is_some();
-        if is_local || terms.iter().any(is_narrow) { Place::Node } else { Place::Network }
+        self.spec.local.is_some() || self.spec.host_path.is_some() || terms.iter().any(is_narrow)
     }
 }
 
@@ -245,25 +243,22 @@ impl Volume {
 mod tests {
     use super::*;
 
-    fn by_claim(annotations: &str) -> Option<Place> {
+    fn by_claim(annotations: &str) -> Option<bool> {
         let claim: Claim = serde_json::from_str(&format!(
             r#"{{"metadata": {{"name": "data", "annotations": {annotations}}}}}"#
         ))
         .expect("a claim");
-        place(&claim)
+        is_local(&claim)
     }
 
     #[test]
     fn a_claim_names_its_provisioner() {
         for (annotations, expected) in [
             ("null", None),
-            (r#"{"volume.kubernetes.io/storage-provisioner": "rancher.io/local-path"}"#, Some(Place::Node)),
-            (r#"{"volume.beta.kubernetes.io/storage-provisioner": "topolvm.io"}"#, Some(Place::Node)),
-            (r#"{"volume.kubernetes.io/storage-provisioner": "ebs.csi.aws.com"}"#, Some(Place::Network)),
-            (
-                r#"{"volume.kubernetes.io/storage-provisioner": "rook-ceph.rbd.csi.ceph.com"}"#,
-                Some(Place::Network),
-            ),
+            (r#"{"volume.kubernetes.io/storage-provisioner": "rancher.io/local-path"}"#, Some(true)),
+            (r#"{"volume.beta.kubernetes.io/storage-provisioner": "topolvm.io"}"#, Some(true)),
+            (r#"{"volume.kubernetes.io/storage-provisioner": "ebs.csi.aws.com"}"#, Some(false)),
+            (r#"{"volume.kubernetes.io/storage-provisioner": "rook-ceph.rbd.csi.ceph.com"}"#, Some(false)),
             (r#"{"volume.kubernetes.io/storage-provisioner": "notefs.csi.aws.com"}"#, None),
             (r#"{"volume.kubernetes.io/storage-provisioner": "lvm.example.com"}"#, None),
         ] {
@@ -298,16 +293,16 @@ mod tests {
             )
         };
         for (spec, expected) in [
-            (r#"{"local": {"path": "/mnt"}}"#.to_owned(), Place::Node),
-            (r#"{"hostPath": {"path": "/mnt"}}"#.to_owned(), Place::Node),
-            (r#"{"nfs": {"server": "a"}, "nodeAffinity": null}"#.to_owned(), Place::Network),
-            (tied("kubernetes.io/hostname"), Place::Node),
-            (tied("topology.topolvm.io/node"), Place::Node),
-            (tied("topology.kubernetes.io/zone"), Place::Network),
-            (tied("csi.hetzner.cloud/location"), Place::Network),
+            (r#"{"local": {"path": "/mnt"}}"#.to_owned(), true),
+            (r#"{"hostPath": {"path": "/mnt"}}"#.to_owned(), true),
+            (r#"{"nfs": {"server": "a"}, "nodeAffinity": null}"#.to_owned(), false),
+            (tied("kubernetes.io/hostname"), true),
+            (tied("topology.topolvm.io/node"), true),
+            (tied("topology.kubernetes.io/zone"), false),
+            (tied("csi.hetzner.cloud/location"), false),
         ] {
             let volume: Volume = serde_json::from_str(&format!(r#"{{"spec": {spec}}}"#)).expect("a volume");
-            assert_eq!(volume.place(), expected, "{spec}");
+            assert_eq!(volume.is_local(), expected, "{spec}");
         }
     }
 }

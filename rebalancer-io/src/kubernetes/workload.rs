@@ -16,11 +16,8 @@ use super::cluster::{Cluster, ClusterError};
 use super::pods::{self, ListedPod, PodsError};
 use super::requests::Effect;
 use super::selector::Selector;
-use super::volumes::Place;
+use super::volumes::IsLocal;
 use crate::driver::{Act, Look};
-
-/// Names of claims by the name of their pod.
-type Claims = BTreeMap<String, Vec<String>>;
 
 /// Looks at one workload and asks the server what it would do; it cannot evict.
 pub struct Observer<'a> {
@@ -28,8 +25,8 @@ pub struct Observer<'a> {
     selector: Selector,
     /// Labels of the most recently listed pods, by pod name.
     labels: BTreeMap<String, Rc<Labels>>,
-    /// What is known about claims, by name; kept, because a volume does not move.
-    places: BTreeMap<String, Place>,
+    /// Which claims lie on a node, by name; kept, because a volume does not move.
+    places: BTreeMap<String, IsLocal>,
 }
 
 /// Looks at one workload, claims it and evicts its pods. Code that must not evict takes an [`Observer`].
@@ -71,45 +68,28 @@ impl Observer<'_> {
             .map_err(|failure| cluster.error(format!("reading the owners of {of}"), failure))
     }
 
-    /// Lists the pods, and finds which of their data is on the node.
-    fn list_pods(&mut self) -> Result<Vec<LivePod>, ApiFailure> {
-        let (mut listed, claims) = self.read_pods()?;
-        let asked = claims.values().flatten().filter(|claim| !self.places.contains_key(*claim));
-        let asked: BTreeSet<String> = asked.cloned().collect();
-        if !asked.is_empty() {
-            self.places.extend(self.cluster.places_of(&asked));
-        }
-        for pod in &mut listed {
-            self.cluster.add_local_claims(pod, &claims, &self.places);
-        }
-        Ok(listed)
-    }
-
-    /// The pods, and the claims of those that have any. Keeps only what is needed of each page: a rotation
+    /// Lists the pods, and finds which of their data is on the node. Keeps only what is needed of each page: a rotation
     /// compares two lists of a workload, which may be large.
-    fn read_pods(&mut self) -> Result<(Vec<LivePod>, Claims), ApiFailure> {
+    fn list_pods(&mut self) -> Result<Vec<LivePod>, ApiFailure> {
         let path = format!("/api/v1/namespaces/{}/pods", self.cluster.namespace());
         let now = Timestamp::now();
         let mut listed: Vec<LivePod> = Vec::new();
-        let mut of_pods: Claims = Claims::new();
         let mut known: BTreeSet<Rc<Labels>> = BTreeSet::new();
         self.labels.clear();
         self.cluster.list(&path, Some(&self.selector), |page| {
             let page = pods::listed(page, now)?;
             listed.reserve_exact(page.len());
-            for ListedPod { pod, labels, claims, .. } in page {
+            for ListedPod { pod, labels, .. } in page {
                 let labels = shared(&mut known, labels);
                 if self.labels.insert(pod.name.clone(), labels).is_some() {
                     return Err(PodsError::Duplicate(pod.name).into());
-                }
-                if !claims.is_empty() {
-                    of_pods.insert(pod.name.clone(), claims);
                 }
                 listed.push(pod);
             }
             Ok(())
         })?;
-        Ok((listed, of_pods))
+        self.cluster.locate_claims(&mut listed.iter_mut().collect::<Vec<&mut LivePod>>(), &mut self.places);
+        Ok(listed)
     }
 
     fn with_owners(&self, pods: Vec<LivePod>) -> Result<Workload, ApiFailure> {
@@ -134,18 +114,6 @@ impl Observer<'_> {
         };
         self.cluster.try_claim(&request)
     }
-
-    fn budgets_of(&self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
-        let mut pods: Vec<(&str, &Labels)> = Vec::new();
-        for target in targets {
-            let Some(labels) = self.labels.get(&target.name) else {
-                let message = format!("pod {} was not in the list of the workload", target.name);
-                return Err(ApiFailure::new(FailureKind::TargetGone, message));
-            };
-            pods.push((&target.name, labels));
-        }
-        self.cluster.budgets(&pods)
-    }
 }
 
 impl Look for Observer<'_> {
@@ -155,7 +123,15 @@ impl Look for Observer<'_> {
     }
 
     fn list_budgets(&mut self, targets: &[Target]) -> Result<Vec<Budget>, ApiFailure> {
-        self.budgets_of(targets)
+        let mut pods: Vec<(&str, &Labels)> = Vec::new();
+        for target in targets {
+            let Some(labels) = self.labels.get(&target.name) else {
+                let message = format!("pod {} was not in the list of the workload", target.name);
+                return Err(ApiFailure::new(FailureKind::TargetGone, message));
+            };
+            pods.push((&target.name, labels));
+        }
+        self.cluster.budgets(&pods)
     }
 
     fn preflight(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {

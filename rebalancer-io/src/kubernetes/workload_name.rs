@@ -6,18 +6,18 @@ use std::str::FromStr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use rebalancer_core::{ApiFailure, FailureKind};
-use serde::Deserialize;
 use thiserror::Error;
 
 use super::cluster::{Cluster, ClusterError};
-use super::owners::{Kind, Meta};
-use super::requests::get;
-use super::selector::{Selector, SelectorError};
+use super::fields::is_dns_name;
+use super::owners::{Object, WorkloadKind, WorkloadRef};
+use super::selector::Selector;
 
 /// A workload as `kubectl` users write it: `deployment/orders`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadName {
-    /// Its kind.
+    /// Its kind: `deployment`, `deployments`, `deploy`, `statefulset`, `statefulsets`, `sts`, each also with `.apps`, or
+    /// `rollout`, `rollouts`, `ro` of Argo, each also with `.argoproj.io`.
     pub kind: WorkloadKind,
     /// Its name.
     pub name: String,
@@ -32,42 +32,12 @@ pub enum TargetName {
     Bare(String),
 }
 
-/// The kinds of workloads that can be given by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WorkloadKind {
-    /// `deployment`, `deployments`, `deploy`, each also with `.apps`.
-    Deployment,
-    /// `statefulset`, `statefulsets`, `sts`, each also with `.apps`.
-    StatefulSet,
-    /// `rollout`, `rollouts`, `ro` of Argo, each also with `.argoproj.io`.
-    Rollout,
-}
-
 /// The text is no workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "expected deployment/NAME, statefulset/NAME or rollout/NAME, or the NAME of a Deployment or StatefulSet"
 )]
 pub struct NotAWorkload;
-
-impl WorkloadKind {
-    /// The word used in messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Deployment => "deployment",
-            Self::StatefulSet => "statefulset",
-            Self::Rollout => "rollout",
-        }
-    }
-
-    const fn kind(self) -> Kind {
-        match self {
-            Self::Deployment => Kind::Deployment,
-            Self::StatefulSet => Kind::StatefulSet,
-            Self::Rollout => Kind::Rollout,
-        }
-    }
-}
 
 impl FromStr for WorkloadName {
     type Err = NotAWorkload;
@@ -82,7 +52,7 @@ impl FromStr for WorkloadName {
             ("rollout" | "rollouts" | "ro", "" | "argoproj.io") => WorkloadKind::Rollout,
             _ => return Err(NotAWorkload),
         };
-        if is_name(name) { Ok(Self { kind, name: name.to_owned() }) } else { Err(NotAWorkload) }
+        if is_dns_name(name) { Ok(Self { kind, name: name.to_owned() }) } else { Err(NotAWorkload) }
     }
 }
 
@@ -92,7 +62,7 @@ impl FromStr for TargetName {
     fn from_str(text: &str) -> Result<Self, NotAWorkload> {
         match text.contains('/') {
             true => text.parse().map(Self::Named),
-            false if is_name(text) => Ok(Self::Bare(text.to_owned())),
+            false if is_dns_name(text) => Ok(Self::Bare(text.to_owned())),
             false => Err(NotAWorkload),
         }
     }
@@ -107,19 +77,9 @@ impl fmt::Display for TargetName {
     }
 }
 
-/// Whether the API takes this for the name of a workload, so that it cannot lead out of its path.
-fn is_name(name: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    (1..=253).contains(&name.len())
-        && name.bytes().all(letter)
-        && !name.starts_with(['-', '.'])
-        && !name.ends_with(['-', '.'])
-        && !name.contains("..")
-}
-
 impl fmt::Display for WorkloadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.name(), self.name)
+        write!(f, "{}/{}", self.kind.name().to_ascii_lowercase(), self.name)
     }
 }
 
@@ -127,14 +87,6 @@ impl fmt::Display for WorkloadName {
 fn words(selector: LabelSelector) -> Result<String, String> {
     let selector = kube::core::Selector::try_from(selector).map_err(|error| error.to_string())?;
     Ok(selector.to_string())
-}
-
-/// The parts of the workload that are read.
-#[derive(Deserialize)]
-struct Object {
-    #[serde(default)]
-    metadata: Meta,
-    spec: Spec,
 }
 
 /// What a workload tells of itself.
@@ -146,65 +98,16 @@ pub struct SeenWorkload {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A `Rollout` may take its pod template, and then its selector too, from another workload.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Spec {
-    selector: Option<LabelSelector>,
-    workload_ref: Option<WorkloadRef>,
-}
-
-#[derive(Deserialize)]
-struct WorkloadRef {
-    kind: String,
-    name: String,
-}
-
 /// Why a workload's selector is unknown.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum UnknownSelector {
     /// It does not exist.
-    #[error("there is no {workload} in namespace {namespace} of {server}; give another by --namespace")]
-    Absent {
-        /// The workload.
-        workload: WorkloadName,
-        /// Where it was looked for.
-        namespace: String,
-        /// URL of the API server.
-        server: String,
-    },
-    /// No Deployment and no `StatefulSet` has the name.
-    #[error(
-        "there is no deployment and no statefulset {name} in namespace {namespace} of {server}; give another \
-         namespace by --namespace, or another kind as rollout/{name}"
-    )]
-    NoneOfThisName {
-        /// The name.
-        name: String,
-        /// Where it was looked for.
-        namespace: String,
-        /// URL of the API server.
-        server: String,
-    },
-    /// A Deployment and a `StatefulSet` have the name.
-    #[error(
-        "both deployment/{name} and statefulset/{name} are in namespace {namespace}: name the one that is meant"
-    )]
-    TwoOfThisName {
-        /// The name.
-        name: String,
-        /// Where they are.
-        namespace: String,
-    },
-    /// It cannot be used: it selects everything.
-    #[error("{workload}: {error}")]
-    Unusable {
-        /// The workload.
-        workload: WorkloadName,
-        /// What is wrong with the selector.
-        error: SelectorError,
-    },
+    #[error("{0}")]
+    Absent(String),
+    /// It cannot be used: it selects everything, or two workloads have the name.
+    #[error("{0}")]
+    Unusable(String),
     /// It cannot be read.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -217,14 +120,16 @@ impl Cluster {
     /// No such workload in the namespace, no permission to read it, or no answer.
     pub fn look_at(&self, workload: &WorkloadName) -> Result<SeenWorkload, UnknownSelector> {
         let absent = || {
-            let (namespace, server) = (self.namespace().to_owned(), self.server().to_owned());
-            UnknownSelector::Absent { workload: workload.clone(), namespace, server }
+            let (namespace, server) = (self.namespace(), self.server());
+            UnknownSelector::Absent(format!(
+                "there is no {workload} in namespace {namespace} of {server}; give another by --namespace"
+            ))
         };
-        let Object { metadata, spec } = self.read_object(workload)?.ok_or_else(absent)?;
+        let Object { metadata, spec, .. } = self.named(workload)?.ok_or_else(absent)?;
         let selector = match (spec.selector, spec.workload_ref) {
             (None, Some(WorkloadRef { kind, name })) if kind == "Deployment" => {
                 let of = WorkloadName { kind: WorkloadKind::Deployment, name };
-                self.read_object(&of)?.ok_or_else(absent)?.spec.selector
+                self.named(&of)?.ok_or_else(absent)?.spec.selector
             }
             (selector, _) => selector,
         };
@@ -232,7 +137,7 @@ impl Cluster {
         let selector = selector
             .ok_or_else(|| unusable(format!("{workload} has no selector; give one by --selector")))?;
         let selector = Selector::new(&words(selector).map_err(unusable)?)
-            .map_err(|error| UnknownSelector::Unusable { workload: workload.clone(), error })?;
+            .map_err(|error| UnknownSelector::Unusable(format!("{workload}: {error}")))?;
         Ok(SeenWorkload { selector, annotations: metadata.annotations })
     }
 
@@ -241,29 +146,27 @@ impl Cluster {
     /// # Errors
     /// None of this name, a Deployment and a `StatefulSet` of this name, or no permission to read both kinds.
     pub fn workload_named(&self, name: &str) -> Result<WorkloadName, UnknownSelector> {
-        let (namespace, name) = (self.namespace().to_owned(), name.to_owned());
+        let namespace = self.namespace();
         let mut found: Vec<WorkloadName> = Vec::new();
         for kind in [WorkloadKind::Deployment, WorkloadKind::StatefulSet] {
-            let workload = WorkloadName { kind, name: name.clone() };
-            found.extend(self.read_object(&workload)?.map(|_| workload));
+            let workload = WorkloadName { kind, name: name.to_owned() };
+            found.extend(self.named(&workload)?.map(|_| workload));
         }
         match (found.pop(), found.pop()) {
             (Some(workload), None) => Ok(workload),
-            (Some(_), Some(_)) => Err(UnknownSelector::TwoOfThisName { name, namespace }),
-            (None, _) => {
-                let server = self.server().to_owned();
-                Err(UnknownSelector::NoneOfThisName { name, namespace, server })
-            }
+            (Some(_), Some(_)) => Err(UnknownSelector::Unusable(format!(
+                "both deployment/{name} and statefulset/{name} are in namespace {namespace}: name the one that is meant"
+            ))),
+            (None, _) => Err(UnknownSelector::Absent(format!(
+                "there is no deployment and no statefulset {name} in namespace {namespace} of {}; give another \
+                 namespace by --namespace, or another kind as rollout/{name}",
+                self.server()
+            ))),
         }
     }
 
-    fn read_object(&self, workload: &WorkloadName) -> Result<Option<Object>, ClusterError> {
-        let kind = workload.kind.kind();
-        let read = || {
-            let reply = self.exchange(get(kind.path(Some(self.namespace())), &workload.name)?)?;
-            if reply.is_absent(kind.plural()) { Ok(None) } else { reply.read().map(Some) }
-        };
-        read().map_err(|failure| self.unread(workload, failure))
+    fn named(&self, workload: &WorkloadName) -> Result<Option<Object>, ClusterError> {
+        self.object(workload.kind, &workload.name).map_err(|failure| self.unread(workload, failure))
     }
 
     fn unread(&self, workload: &WorkloadName, failure: ApiFailure) -> ClusterError {

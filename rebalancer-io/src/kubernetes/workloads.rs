@@ -1,16 +1,17 @@
 //! All Deployments and stateful sets of some namespaces, by lists: nothing is asked about one of them alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::{fmt, mem};
 
 use jiff::Timestamp;
 use kube::core::{Request, Selector as LabelSelector};
-use rebalancer_core::{ApiFailure, Controller, FailureKind, LivePod, OwnerStatus, Phase, Workload};
+use rebalancer_core::{ApiFailure, Controller, FailureKind, LivePod, Phase, Workload};
 
 use super::alike::{Alike, Listed};
 use super::cluster::{Cluster, ClusterError};
 use super::fields::Identified;
-use super::owners::{Kind, MAX_CONTROLLERS, Object, path};
+use super::owners::{Object, WorkloadKind, path};
 use super::pods::{self, ListedPod};
 use super::selector::Selector;
 
@@ -38,8 +39,6 @@ pub struct OwnedWorkload {
     pub selects_others: bool,
     /// Its pods, and how far a rollout has come.
     pub workload: Workload,
-    /// The claims of persistent volumes, by pod.
-    claims: BTreeMap<String, Vec<String>>,
 }
 
 /// A list that may not be read.
@@ -76,8 +75,8 @@ pub struct Found {
 /// The pods of one controller, which has a UID of its own.
 type Pods = BTreeMap<String, Vec<ListedPod>>;
 
-/// The replica sets of each Deployment, both by their UIDs.
-type ReplicaSets = BTreeMap<String, BTreeMap<String, Object>>;
+/// The replica sets of one Deployment by their UIDs.
+type ReplicaSets = BTreeMap<String, Rc<Object>>;
 
 impl Cluster {
     /// The Deployments and stateful sets of these namespaces, with the pods that `selector` selects. `told` hears what is
@@ -145,14 +144,14 @@ impl Cluster {
         let (replica_sets, selected) = (BTreeMap::new(), selector.is_some());
         let mut owned = Owned { cluster: self, pods, alike, replica_sets, selected };
         let mut has_sets = true;
-        for kind in [Kind::ReplicaSet, Kind::Deployment, Kind::StatefulSet] {
-            if kind == Kind::Deployment && !has_sets {
+        for kind in [WorkloadKind::ReplicaSet, WorkloadKind::Deployment, WorkloadKind::StatefulSet] {
+            if kind == WorkloadKind::Deployment && !has_sets {
                 // No Deployment is known to own a pod then.
                 continue;
             }
             let read = || self.add_objects(namespace, kind, &mut owned, told);
             let listed = self.allowed(namespace, kind.plural(), found, read)?;
-            has_sets &= listed.is_some() || kind != Kind::ReplicaSet;
+            has_sets &= listed.is_some() || kind != WorkloadKind::ReplicaSet;
             found.workloads.extend(listed.unwrap_or_default());
         }
         Ok(())
@@ -211,7 +210,7 @@ impl Cluster {
     fn add_objects(
         &self,
         namespace: Option<&str>,
-        kind: Kind,
+        kind: WorkloadKind,
         owned: &mut Owned<'_>,
         told: &mut dyn FnMut(&str, usize),
     ) -> Result<Vec<OwnedWorkload>, ApiFailure> {
@@ -220,13 +219,13 @@ impl Cluster {
         let take = |page: Vec<Object>| {
             count += page.len();
             for object in page {
-                workloads.extend(owned.take(kind, object));
+                workloads.extend(owned.take(kind, object)?);
             }
             told(kind.plural(), count);
             Ok(())
         };
         match kind {
-            Kind::ReplicaSet => self.read_pages(&path, None, Request::list_metadata, take)?,
+            WorkloadKind::ReplicaSet => self.read_pages(&path, None, Request::list_metadata, take)?,
             _ => self.list(&path, None, take)?,
         }
         Ok(workloads)
@@ -235,23 +234,12 @@ impl Cluster {
     /// Finds out which volumes of the pods of these workloads lie on their nodes, by one list of claims for each
     /// namespace where pods have any.
     pub fn locate_volumes<'w>(&self, workloads: impl Iterator<Item = &'w mut OwnedWorkload>) {
-        let mut by_namespace: BTreeMap<String, Vec<&mut OwnedWorkload>> = BTreeMap::new();
-        for workload in workloads {
-            by_namespace.entry(workload.namespace.clone()).or_default().push(workload);
+        let mut pods: BTreeMap<&str, Vec<&mut LivePod>> = BTreeMap::new();
+        for OwnedWorkload { namespace, workload, .. } in workloads {
+            pods.entry(namespace).or_default().extend(&mut workload.pods);
         }
-        for (namespace, workloads) in by_namespace {
-            let claims = workloads.iter().flat_map(|workload| workload.claims.values().flatten());
-            let claims: BTreeSet<String> = claims.cloned().collect();
-            let places = if claims.is_empty() {
-                BTreeMap::new()
-            } else {
-                self.in_namespace(namespace).places_of(&claims)
-            };
-            for OwnedWorkload { workload, claims, .. } in workloads {
-                for pod in &mut workload.pods {
-                    self.add_local_claims(pod, claims, &places);
-                }
-            }
+        for (namespace, mut pods) in pods {
+            self.in_namespace(namespace).locate_claims(&mut pods, &mut BTreeMap::new());
         }
     }
 }
@@ -265,8 +253,6 @@ impl OwnedWorkload {
         let Some(own) = &self.selector else { return Ok(()) };
         let selector = and.map_or_else(|| own.clone(), |and| own.and(and));
         self.workload = cluster.in_namespace(&self.namespace).observer(selector).workload()?;
-        // Where their volumes are is known now.
-        self.claims.clear();
         Ok(())
     }
 
@@ -281,95 +267,62 @@ struct Owned<'a> {
     cluster: &'a Cluster,
     pods: Pods,
     alike: Alike,
-    replica_sets: ReplicaSets,
+    /// By the UIDs of the Deployments.
+    replica_sets: BTreeMap<String, ReplicaSets>,
     /// Whether the pods were selected, so that a workload without any is none that was asked for.
     selected: bool,
 }
 
 impl Owned<'_> {
-    fn take(&mut self, kind: Kind, mut object: Object) -> Option<OwnedWorkload> {
-        let above = object.metadata.take_controller();
-        if kind == Kind::ReplicaSet {
-            let above = above.filter(|above| above.is("apps", "Deployment"))?;
-            if self.pods.contains_key(&object.metadata.uid) {
-                let own = self.replica_sets.entry(above.uid).or_default();
-                own.insert(object.metadata.uid.clone(), object);
+    fn take(&mut self, kind: WorkloadKind, object: Object) -> Result<Option<OwnedWorkload>, ApiFailure> {
+        let meta = &object.metadata;
+        if kind == WorkloadKind::ReplicaSet {
+            let above = meta.controller.as_ref().filter(|above| above.is("apps", "Deployment"));
+            if let Some(above) = above.filter(|_| self.pods.contains_key(&meta.uid)) {
+                let own = self.replica_sets.entry(above.uid.clone()).or_default();
+                own.insert(meta.uid.clone(), Rc::new(object));
             }
-            return None;
+            return Ok(None);
         }
         let owner = Controller {
             group: Some("apps".to_owned()),
             kind: kind.name().to_owned(),
-            name: object.metadata.name.clone(),
-            uid: object.metadata.uid.clone(),
+            name: meta.name.clone(),
+            uid: meta.uid.clone(),
         };
-        let sets = self.sets_of(kind, &owner);
-        let listed: Vec<ListedPod> =
-            sets.iter().filter_map(|set| self.pods.remove(&set.uid)).flatten().collect();
-        if self.selected && listed.is_empty() {
-            return None;
+        let replica_sets = self.replica_sets.remove(&owner.uid).unwrap_or_default();
+        let sets = self.sets_of(kind, &owner, &replica_sets);
+        let listed = sets.iter().filter_map(|set| self.pods.remove(&set.uid)).flatten();
+        let mut pods: Vec<LivePod> = listed.map(|listed| listed.pod).collect();
+        if self.selected && pods.is_empty() {
+            return Ok(None);
         }
-        let namespace = object.metadata.namespace.clone();
-        let asked = object.take_selector();
+        pods.sort_by(|one, other| one.name.cmp(&other.name));
+        let (namespace, annotations) = (meta.namespace.clone(), meta.annotations.clone());
+        let asked = object.spec.selector.clone();
         let wanted = asked.as_ref().and_then(|asked| asked.match_labels.clone()).unwrap_or_default();
         let by = asked.and_then(|asked| LabelSelector::try_from(asked).ok());
         let selector = by.as_ref().and_then(|by| Selector::new(&by.to_string()).ok());
         let by = by.filter(|_| selector.is_some());
         let selects_others = by.is_some_and(|by| self.alike.has_others(&namespace, &by, &wanted, &sets));
-        let annotations = mem::take(&mut object.metadata.annotations);
-        let owners = self.statuses(kind, object, &owner, &sets);
-        let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let mut pods: Vec<LivePod> = Vec::with_capacity(listed.len());
-        for ListedPod { pod, claims: own, .. } in listed {
-            if !own.is_empty() {
-                claims.insert(pod.name.clone(), own);
-            }
-            pods.push(pod);
-        }
-        pods.sort_by(|one, other| one.name.cmp(&other.name));
-        Some(OwnedWorkload {
-            namespace,
-            owner,
-            annotations,
-            selector,
-            selects_others,
-            workload: Workload { pods, owners },
-            claims,
-        })
+        let object = Rc::new(object);
+        let owners = self.cluster.statuses(sets.iter(), &mut |kind, wanted| {
+            let replica_set = || replica_sets.get(&wanted.uid).cloned();
+            Ok(if kind == WorkloadKind::ReplicaSet { replica_set() } else { Some(Rc::clone(&object)) })
+        })?;
+        let workload = Workload { pods, owners };
+        Ok(Some(OwnedWorkload { namespace, owner, annotations, selector, selects_others, workload }))
     }
 
     /// What controls the pods of a workload: its replica sets that have any, or itself.
-    fn sets_of(&self, kind: Kind, owner: &Controller) -> Vec<Controller> {
-        if kind == Kind::StatefulSet {
+    fn sets_of(&self, kind: WorkloadKind, owner: &Controller, replica_sets: &ReplicaSets) -> Vec<Controller> {
+        if kind == WorkloadKind::StatefulSet {
             return vec![owner.clone()];
         }
-        let own = self.replica_sets.get(&owner.uid).into_iter().flat_map(BTreeMap::keys);
-        let mut sets: Vec<Controller> =
-            own.filter_map(|uid| self.pods.get(uid)?.first()?.pod.controller.clone()).collect();
+        let of_pods = |uid: &String| self.pods.get(uid)?.first()?.pod.controller.clone();
+        let mut sets: Vec<Controller> = replica_sets.keys().filter_map(of_pods).collect();
         sets.sort();
         sets
-    }
-
-    /// What each of `sets` tells of a rollout, as for one workload.
-    fn statuses(
-        &self,
-        kind: Kind,
-        object: Object,
-        owner: &Controller,
-        sets: &[Controller],
-    ) -> Vec<OwnerStatus> {
-        let (rollout_ago, resized_ago) = self.cluster.changes(kind, &object.metadata);
-        let facts = object.facts(kind, owner, owner);
-        let replica_sets = self.replica_sets.get(&owner.uid);
-        let status = |set: &Controller| {
-            let replica_set = replica_sets.and_then(|own| Some(&own.get(&set.uid)?.metadata));
-            let (rollout_ago, resized_ago) = replica_set
-                .map_or((rollout_ago, resized_ago), |meta| self.cluster.changes(Kind::ReplicaSet, meta));
-            let paused = facts.paused.clone().or_else(|| replica_set?.paused());
-            let named = self.cluster.allows(set) || self.cluster.allows(owner);
-            OwnerStatus { controller: set.clone(), paused, resized_ago, rollout_ago, named, ..facts.clone() }
-        };
-        sets.iter().take(MAX_CONTROLLERS).map(status).collect()
     }
 }
 
