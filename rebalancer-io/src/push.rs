@@ -157,11 +157,11 @@ impl Pusher {
         group: &[(&str, &str)],
         replaces: Replaces,
         metrics: &str,
-    ) -> Result<(), PushError> {
+    ) -> Result<(), Undelivered> {
         let url = to.url(group);
         let is_put = replaces == Replaces::Group && !to.is_import;
         let request = if is_put { self.agent.put(&url) } else { self.agent.post(&url) };
-        let sent = self.auth.authorization().map_err(PushErrorKind::from).and_then(|credential| {
+        let sent = self.auth.authorization().map_err(SendError::from).and_then(|credential| {
             let mut request = request.header(CONTENT_TYPE, TEXT_FORMAT);
             let mut secrets = Secrets::default();
             if let Some(value) = credential {
@@ -170,7 +170,7 @@ impl Pusher {
             }
             send(request, metrics, &to.base, self.timeout, &secrets)
         });
-        sent.map_err(|kind| PushError { url, kind })
+        sent.map_err(|error| error.at(url, "METRICS", refused))
     }
 }
 
@@ -184,7 +184,7 @@ pub(crate) fn send(
     server: &Endpoint,
     timeout: Duration,
     secrets: &Secrets,
-) -> Result<(), PushErrorKind> {
+) -> Result<(), SendError> {
     let proxy = proxy_for(server).map_err(|error| TransportError::Proxy(error.to_string()))?;
     let answer = request.config().proxy(proxy).build().send(body);
     let answer = answer.map_err(|error| TransportError::from_ureq(error, timeout))?;
@@ -195,77 +195,81 @@ pub(crate) fn send(
     let mut said: Vec<u8> = Vec::new();
     // The status is known anyway; the reason is quoted as far as it can be read.
     let _whole = secrets.masking(status, answer.into_body().into_reader()).read_to_end(&mut said);
-    Err(PushErrorKind::Refused { status, words: words(&String::from_utf8_lossy(&said)) })
+    Err(SendError::Refused { status, words: words(&String::from_utf8_lossy(&said)) })
 }
 
-/// Metrics that did not arrive.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{url}: {kind}; {}", .kind.advice())]
-pub struct PushError {
-    /// Where they were sent; never contains a credential.
-    pub url: String,
-    /// What happened.
-    pub kind: PushErrorKind,
+/// What to do about metrics that are refused.
+fn refused(status: u16, words: &str) -> &'static str {
+    match status {
+        401 | 403 => {
+            "give credentials: METRICS_BEARER_TOKEN_FILE, or METRICS_USERNAME and METRICS_PASSWORD_FILE"
+        }
+        _ if words.contains("unsupported path") => {
+            "that of VictoriaMetrics ends in /api/v1/import/prometheus"
+        }
+        300..=399 | 404 | 405 => "check the path of the address",
+        400 => "the metrics contradict what the server holds of this group; delete the group there",
+        _ => SEE_THE_LOG,
+    }
 }
 
-/// Why a push failed.
+/// What to do where nothing better is known.
+pub(crate) const SEE_THE_LOG: &str = "see the server's log";
+
+/// Metrics or a text that did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PushErrorKind {
+#[error("{place}: {words}; {advice}")]
+pub struct Undelivered {
+    /// Where it was sent; never contains a credential.
+    pub place: String,
+    /// The HTTP status, if there is one.
+    pub http_status: Option<u16>,
+    /// The kind of error, for programs: the HTTP status, or else a stable word.
+    pub kind: Cow<'static, str>,
+    pub(crate) words: String,
+    advice: String,
+}
+
+/// Why a request was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
     /// No complete HTTP answer arrived.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The receiver refused them.
+    /// The receiver refused it, with a status that is never 2xx and its words, cut to 200 characters.
     #[error("HTTP {status}: {words}")]
-    Refused {
-        /// HTTP status, never 2xx.
-        status: u16,
-        /// The words of the receiver, cut to 200 characters.
-        words: String,
-    },
+    Refused { status: u16, words: String },
 }
 
-impl PushErrorKind {
-    /// What to do about it, as the end of a message.
-    pub fn advice(&self) -> &'static str {
-        match self {
+impl SendError {
+    /// What could not be sent to `place`. The names of its settings begin with `settings`, and `refused` tells what to do
+    /// about a refusal.
+    pub(crate) fn at(
+        self,
+        place: String,
+        settings: &str,
+        refused: fn(u16, &str) -> &'static str,
+    ) -> Undelivered {
+        let (http_status, kind) = match &self {
+            Self::Refused { status, .. } => (Some(*status), status.to_string().into()),
+            Self::Transport(error) => (None, error.code().into()),
+        };
+        let advice = match &self {
             Self::Transport(TransportError::Timeout(_)) => {
-                "raise METRICS_TIMEOUT or see why the server is slow"
+                format!("raise {settings}_TIMEOUT or see why the server is slow")
             }
             Self::Transport(TransportError::HostNotFound | TransportError::Connect(_)) => {
-                "check the address, that the server runs, and network policies between"
+                "check the address, that the server runs, and network policies between".to_owned()
             }
-            Self::Transport(TransportError::Tls(_)) => "check METRICS_CA_FILE",
-            Self::Transport(TransportError::Credentials { .. }) => "mount the file or correct its path",
-            Self::Transport(TransportError::Proxy(_)) => "check HTTPS_PROXY and NO_PROXY",
-            Self::Refused { status: 401 | 403, .. } => {
-                "give credentials: METRICS_BEARER_TOKEN_FILE, or METRICS_USERNAME and METRICS_PASSWORD_FILE"
+            Self::Transport(TransportError::Tls(_)) => format!("check {settings}_CA_FILE"),
+            Self::Transport(TransportError::Credentials { .. }) => {
+                "mount the file or correct its path".to_owned()
             }
-            Self::Refused { words, .. } if words.contains("unsupported path") => {
-                "that of VictoriaMetrics ends in /api/v1/import/prometheus"
-            }
-            Self::Refused { status: 300..=399 | 404 | 405, .. } => "check the path of the address",
-            Self::Refused { status: 400, .. } => {
-                "the metrics contradict what the server holds of this group; delete the group there"
-            }
-            Self::Transport(_) | Self::Refused { .. } => "see the server's log",
-        }
-    }
-
-    /// The kind of error, for programs: the HTTP status, or else a stable word.
-    pub fn code(&self) -> Cow<'static, str> {
-        match self {
-            Self::Refused { status, .. } => Cow::Owned(status.to_string()),
-            Self::Transport(error) => Cow::Borrowed(error.code()),
-        }
-    }
-
-    /// The HTTP status, if there is one.
-    pub const fn http_status(&self) -> Option<u16> {
-        match self {
-            Self::Refused { status, .. } => Some(*status),
-            Self::Transport(_) => None,
-        }
+            Self::Transport(TransportError::Proxy(_)) => "check HTTPS_PROXY and NO_PROXY".to_owned(),
+            Self::Transport(_) => SEE_THE_LOG.to_owned(),
+            Self::Refused { status, words } => refused(*status, words).to_owned(),
+        };
+        Undelivered { place, http_status, kind, words: self.to_string(), advice }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Tells somebody else of a finished run: one POST of a JSON text to an address that is a secret.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use ureq::Agent;
 
 use crate::pem::PemFile;
-use crate::prometheus::{ConfigError, Endpoint, SecretSource, TransportError};
-use crate::push::{PushErrorKind, agent, send};
+use crate::prometheus::{ConfigError, Endpoint, SecretSource};
+use crate::push::{SEE_THE_LOG, SendError, Undelivered, agent, send};
 use crate::secrets::Secrets;
 
 /// The setting that holds the address.
@@ -63,15 +62,16 @@ impl Webhook {
     ///
     /// # Errors
     /// When it is not accepted within the time limit.
-    pub fn post(&self, json: &str) -> Result<(), WebhookError> {
+    pub fn post(&self, json: &str) -> Result<(), Undelivered> {
         let request = self.agent.post(self.url.expose_secret()).header(CONTENT_TYPE, "application/json");
         let sent = send(request, json, &self.server, self.timeout, &self.secrets());
-        sent.map_err(|kind| self.error(&kind))
+        sent.map_err(|error| self.undelivered(error))
     }
 
-    fn error(&self, kind: &PushErrorKind) -> WebhookError {
-        let words = self.secrets().masked(&kind.to_string());
-        WebhookError { server: self.server.to_string(), words, advice: advice(kind), kind: kind.code() }
+    fn undelivered(&self, error: SendError) -> Undelivered {
+        let mut error = error.at(format!("{}/…", self.server), "WEBHOOK", refused);
+        error.words = self.secrets().masked(&error.words);
+        error
     }
 
     /// The parts of the address that no message may show.
@@ -90,34 +90,13 @@ impl Webhook {
     }
 }
 
-const fn advice(kind: &PushErrorKind) -> &'static str {
-    match kind {
-        PushErrorKind::Transport(TransportError::Timeout(_)) => {
-            "raise WEBHOOK_TIMEOUT or see why the server is slow"
-        }
-        PushErrorKind::Transport(TransportError::HostNotFound | TransportError::Connect(_)) => {
-            "check the address, that the server runs, and network policies between"
-        }
-        PushErrorKind::Transport(TransportError::Tls(_)) => "check WEBHOOK_CA_FILE",
-        PushErrorKind::Transport(TransportError::Proxy(_)) => "check HTTPS_PROXY and NO_PROXY",
-        PushErrorKind::Refused { status: 300..=399 | 401 | 403 | 404 | 405 | 410, .. } => {
-            "check WEBHOOK_URL: it may be revoked"
-        }
-        PushErrorKind::Refused { status: 400, .. } => "check WEBHOOK_FORMAT",
-        _ => "see the server's log",
+/// What to do about a text that is refused.
+const fn refused(status: u16, _: &str) -> &'static str {
+    match status {
+        300..=399 | 401 | 403 | 404 | 405 | 410 => "check WEBHOOK_URL: it may be revoked",
+        400 => "check WEBHOOK_FORMAT",
+        _ => SEE_THE_LOG,
     }
-}
-
-/// A report that did not arrive.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{server}/…: {words}; {advice}")]
-pub struct WebhookError {
-    /// Scheme, host and port of the address.
-    pub server: String,
-    /// The kind of error, for programs: the HTTP status, or else a stable word.
-    pub kind: Cow<'static, str>,
-    words: String,
-    advice: &'static str,
 }
 
 #[cfg(test)]
@@ -149,8 +128,8 @@ mod tests {
         let error = webhook.post("{}").expect_err("nobody listens").to_string();
         assert!(error.starts_with("http://127.0.0.1:9/…: ") && !error.contains("hunter2"), "{error}");
         for words in ["no hunter2hunter2 in /services/T0", "no sig another+hunter2 here"] {
-            let said = PushErrorKind::Refused { status: 404, words: words.to_owned() };
-            assert!(!webhook.error(&said).to_string().contains("hunter2"), "{words}");
+            let said = SendError::Refused { status: 404, words: words.to_owned() };
+            assert!(!webhook.undelivered(said).to_string().contains("hunter2"), "{words}");
         }
         assert!(!format!("{webhook:?}").contains("hunter2"), "{webhook:?}");
     }

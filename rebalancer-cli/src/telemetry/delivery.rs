@@ -151,9 +151,9 @@ impl<'a> Push<'a> {
         if let Err(error) = &done {
             tracing::warn!(
                 event = "metrics.push_failed",
-                url.full = error.url,
-                http.response.status_code = error.kind.http_status(),
-                error.type = &*error.kind.code(),
+                url.full = error.place,
+                http.response.status_code = error.http_status,
+                error.type = &*error.kind,
                 "cannot push the metrics of this run: {error}"
             );
         }
@@ -185,7 +185,7 @@ fn tell(webhook: &Webhook, message: &str) {
     if let Err(error) = webhook.post(message) {
         tracing::warn!(
             event = "webhook.failed",
-            server.address = error.server,
+            server.address = error.place.trim_end_matches("/…"),
             error.type = &*error.kind,
             "cannot tell the webhook of this run: {error}"
         );
