@@ -39,26 +39,12 @@ pub(crate) struct Pair {
 impl PemFile<'_> {
     /// The certificates in the file, at least one, each of which could be an authority's.
     pub(crate) fn certificates(self) -> Result<Vec<CertificateDer<'static>>, PemError> {
-        self.read_authorities().map(|(certificates, _)| certificates)
+        Ok(authorities(&self.bytes()?).map_err(|reason| self.unusable(reason))?.0)
     }
 
     /// The authorities in the file, at least one.
     pub(crate) fn authorities(self) -> Result<RootCertStore, PemError> {
-        self.read_authorities().map(|(_, authorities)| authorities)
-    }
-
-    fn read_authorities(self) -> Result<(Vec<CertificateDer<'static>>, RootCertStore), PemError> {
-        let pem = self.bytes()?;
-        let found: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let found = found.map_err(|error| self.unusable(error))?;
-        if found.is_empty() {
-            return Err(self.unusable("it holds no PEM certificate"));
-        }
-        let mut authorities = RootCertStore::empty();
-        for certificate in &found {
-            authorities.add(certificate.clone()).map_err(|error| self.unusable(error))?;
-        }
-        Ok((found, authorities))
+        Ok(authorities(&self.bytes()?).map_err(|reason| self.unusable(reason))?.1)
     }
 
     /// The client's certificate in this file with its key in that one. What TLS does not accept as a pair is an error.
@@ -80,6 +66,20 @@ impl PemFile<'_> {
     pub(crate) fn unusable(self, reason: impl Display) -> PemError {
         PemError { variable: self.variable, path: self.path.to_owned(), reason: reason.to_string() }
     }
+}
+
+/// The certificates in a text, at least one, and the authorities that they are.
+pub(crate) fn authorities(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, RootCertStore), String> {
+    let found: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|error| error.to_string())?;
+    if found.is_empty() {
+        return Err("it holds no PEM certificate".to_owned());
+    }
+    let mut authorities = RootCertStore::empty();
+    for certificate in &found {
+        authorities.add(certificate.clone()).map_err(|error| error.to_string())?;
+    }
+    Ok((found, authorities))
 }
 
 /// The beginning of a configuration of TLS that trusts these authorities.

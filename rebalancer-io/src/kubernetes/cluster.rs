@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use http::header::AUTHORIZATION;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Error as HttpError;
 use jiff::Timestamp;
@@ -64,18 +64,6 @@ enum AtStop {
     WaitOn,
 }
 
-/// What the log says of a request.
-struct Asked {
-    method: Method,
-    path: String,
-}
-
-impl Asked {
-    fn of(request: &Request<Vec<u8>>) -> Self {
-        Self { method: request.method().clone(), path: request.uri().path().to_owned() }
-    }
-}
-
 /// A failed request to the API server.
 #[derive(Debug, Error)]
 #[error("{doing} at {server} ({origin}): {failure}")]
@@ -98,7 +86,7 @@ impl Cluster {
     pub fn connect(options: &ConnectOptions) -> Result<Self, ConnectError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ConnectError::Runtime)?;
         let Located { mut config, origin, context } = locate(options)?;
-        let wrong = |problem: String| ConnectError::Credentials { origin: origin.clone(), problem };
+        let wrong = |problem| ConnectError::Unusable { origin: format!("credentials of {origin}"), problem };
         let sign_in =
             SignIn::new(&mut config.auth_info, options.call_timeout, &options.stop).map_err(wrong)?;
         let namespace = config.default_namespace.clone();
@@ -199,67 +187,69 @@ impl Cluster {
         self.send(request, AtStop::WaitOn)
     }
 
-    fn send(&self, mut request: Request<Vec<u8>>, at_stop: AtStop) -> Result<Reply, ApiFailure> {
+    fn send(&self, request: Request<Vec<u8>>, at_stop: AtStop) -> Result<Reply, ApiFailure> {
         if at_stop == AtStop::GiveUp && self.is_stopped() {
             return Err(stopped());
         }
-        let asked = Asked::of(&request);
-        self.sign(&mut request)?;
-        let begun = Instant::now();
-        let answer = answer(&self.link.client, &self.link.clock, request);
-        let mut reply = self.link.runtime.block_on(self.awaited(answer, begun, at_stop));
-        if let Ok(reply) = &mut reply {
-            // Masked before anyone can read it, because answers may be quoted. No object name is a token.
-            locked(&self.link.sign_in).mask(&mut reply.body);
-        }
-        let status = reply.as_ref().map_or_else(|failure| failure.http_status, |reply| Some(reply.status));
-        self.note(&asked, status, reply.as_ref().err(), begun);
-        reply
+        let mut reply = self.ask(
+            request,
+            |request, begun| {
+                let answer = answer(&self.link.client, &self.link.clock, request);
+                self.link.runtime.block_on(self.awaited(answer, begun, at_stop))
+            },
+            |reply| reply.status,
+        )?;
+        // Masked before anyone can read it, because answers may be quoted. No object name is a token.
+        self.sent().mask(&mut reply.body);
+        Ok(reply)
     }
 
-    /// Adds to a request what proves who asks, and counts it.
-    fn sign(&self, request: &mut Request<Vec<u8>>) -> Result<(), ApiFailure> {
-        let signed =
-            locked(&self.link.sign_in).header(self.time_limit(Instant::now()), &self.link.options.stop);
+    /// Sends a request once and hands out the answer as soon as it begins, if that is before `ends`.
+    pub(super) fn open(
+        &self,
+        request: Request<Vec<u8>>,
+        ends: Instant,
+    ) -> Result<Response<Body>, ApiFailure> {
+        let answered = |request: Request<Vec<u8>>, begun| {
+            self.link.runtime.block_on(async {
+                let sent = self.link.client.send(request.map(Body::from));
+                match timeout(ends.saturating_duration_since(begun), sent).await {
+                    Ok(answer) => answer.map_err(|error| transport_failure(&error)),
+                    Err(_) => Err(ApiFailure::new(FailureKind::NoAnswer, "none in time")),
+                }
+            })
+        };
+        self.ask(request, answered, |answer| answer.status().as_u16())
+    }
+
+    /// Adds to a request what proves who asks, counts it, and logs how it is `answered`.
+    fn ask<A>(
+        &self,
+        mut request: Request<Vec<u8>>,
+        answered: impl FnOnce(Request<Vec<u8>>, Instant) -> Result<A, ApiFailure>,
+        status: fn(&A) -> u16,
+    ) -> Result<A, ApiFailure> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let limit = self.time_limit(Instant::now());
+        let signed = locked(&self.link.sign_in).header(limit, &self.link.options.stop);
         let signed = signed.map_err(|problem| ApiFailure::new(FailureKind::Unauthorized, problem))?;
         request.headers_mut().extend(signed.map(|header| (AUTHORIZATION, header)));
         self.link.requests.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn note(&self, asked: &Asked, status: Option<u16>, failure: Option<&ApiFailure>, begun: Instant) {
+        let begun = Instant::now();
+        let answer = answered(request, begun);
+        let failure = answer.as_ref().err();
         tracing::debug!(
             event = "kubernetes.asked",
-            http.request.method = %asked.method,
-            http.response.status_code = status,
-            url.path = asked.path,
+            http.request.method = %method,
+            http.response.status_code =
+                answer.as_ref().map_or_else(|failure| failure.http_status, |answer| Some(status(answer))),
+            url.path = path,
             server.address = self.link.server,
             error.type = failure.map(|failure| failure.kind.code()),
             duration_seconds = begun.elapsed().as_secs_f64(),
             reason = failure.map(tracing::field::display),
             "asked the API server"
         );
-    }
-
-    /// Sends a request once and hands out the answer as soon as it begins, if that is before `ends`.
-    pub(super) fn open(
-        &self,
-        mut request: Request<Vec<u8>>,
-        ends: Instant,
-    ) -> Result<Response<Body>, ApiFailure> {
-        let asked = Asked::of(&request);
-        self.sign(&mut request)?;
-        let begun = Instant::now();
-        let answer = async {
-            let sent = self.link.client.send(request.map(Body::from));
-            match timeout(ends.saturating_duration_since(begun), sent).await {
-                Ok(answer) => answer.map_err(|error| transport_failure(&error)),
-                Err(_) => Err(ApiFailure::new(FailureKind::NoAnswer, "none in time")),
-            }
-        };
-        let answer = self.link.runtime.block_on(answer);
-        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
-        self.note(&asked, status, answer.as_ref().err(), begun);
         answer
     }
 
@@ -277,7 +267,7 @@ impl Cluster {
 
     /// The credentials that have been sent so far.
     pub(super) fn sent(&self) -> Secrets {
-        locked(&self.link.sign_in).sent().clone()
+        locked(&self.link.sign_in).sent.clone()
     }
 
     /// The answer, unless the time is up or a stop comes first.

@@ -5,6 +5,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -79,22 +80,9 @@ pub enum ConnectError {
          name a kubeconfig with --kubeconfig"
     )]
     NoConfiguration,
-    /// The kubeconfig cannot be used.
-    #[error("kubeconfig {file}{}: {problem}", in_context(context.as_ref()))]
-    Kubeconfig {
-        /// The file or files.
-        file: String,
-        /// The context, when one was asked for.
-        context: Option<String>,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The service account of the pod cannot be used.
-    #[error("the service account of this pod: {0}")]
-    ServiceAccount(String),
-    /// The credentials could not be obtained: an exec plugin, a token or a certificate.
-    #[error("credentials of {origin}: {problem}")]
-    Credentials {
+    /// The kubeconfig, the service account of the pod, or a credential cannot be used.
+    #[error("{origin}: {problem}")]
+    Unusable {
         /// The kubeconfig and context, or the service account.
         origin: String,
         /// What is wrong.
@@ -113,10 +101,6 @@ pub enum ConnectError {
     Runtime(#[source] io::Error),
 }
 
-fn in_context(context: Option<&String>) -> String {
-    context.map(|context| format!(", context {context}")).unwrap_or_default()
-}
-
 /// A configuration, and its name in errors.
 pub(super) struct Located {
     pub config: Config,
@@ -131,8 +115,9 @@ pub(super) fn locate(options: &ConnectOptions) -> Result<Located, ConnectError> 
     if options.impersonate_user.is_none() && !options.impersonate_groups.is_empty() {
         return Err(ConnectError::GroupsWithoutUser);
     }
-    let mut located = match kubeconfig_of(options)? {
-        Some((file, kubeconfig)) => from_kubeconfig(options, &file, kubeconfig)?,
+    let files = files_of(options.kubeconfig.as_deref(), env::var_os("KUBECONFIG"), env::home_dir());
+    let mut located = match files {
+        Some(files) => from_kubeconfig(options, &files)?,
         None => in_cluster(options)?,
     };
     let config = &mut located.config;
@@ -161,25 +146,6 @@ pub(super) fn locate(options: &ConnectOptions) -> Result<Located, ConnectError> 
 /// The name shown in the server's audit log.
 const USER_AGENT: &str = concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION"));
 
-/// The kubeconfig and its file name; `None` if none is configured.
-fn kubeconfig_of(options: &ConnectOptions) -> Result<Option<(String, Kubeconfig)>, ConnectError> {
-    let listed = env::var_os("KUBECONFIG");
-    let Some(files) = files_of(options.kubeconfig.as_deref(), listed, env::home_dir()) else {
-        return Ok(None);
-    };
-    let mut merged = Kubeconfig::default();
-    for file in &files {
-        let added = kubeconfig::read(file).and_then(|next| kubeconfig::merge(merged, next));
-        merged = added.map_err(|problem| ConnectError::Kubeconfig {
-            file: file.display().to_string(),
-            context: options.context.clone(),
-            problem,
-        })?;
-    }
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    Ok(Some((names.join(", "), merged)))
-}
-
 /// The files that make up the kubeconfig. Earlier files take precedence.
 ///
 /// Files of `$KUBECONFIG` that do not exist are skipped, as in `kubectl`. If none exists, the first one is
@@ -198,34 +164,45 @@ fn files_of(named: Option<&Path>, listed: Option<OsString>, home: Option<PathBuf
     own.exists().then(|| vec![own])
 }
 
-fn from_kubeconfig(
-    options: &ConnectOptions,
-    file: &str,
-    kubeconfig: Kubeconfig,
-) -> Result<Located, ConnectError> {
-    let current = kubeconfig.current_context.clone().filter(|name| !name.is_empty());
-    let context = options.context.clone().or(current);
-    let found = kubeconfig::configuration(kubeconfig, context.as_deref());
-    let config = found.map_err(|problem| ConnectError::Kubeconfig {
-        file: file.to_owned(),
-        context: context.clone(),
-        problem,
-    })?;
-    let namespace = &config.default_namespace;
-    if options.namespace.is_none() && !namespace.is_empty() && !is_namespace_name(namespace) {
-        let problem = "`namespace` of this context is no name of a namespace".to_owned();
-        return Err(ConnectError::Kubeconfig { file: file.to_owned(), context, problem });
+fn from_kubeconfig(options: &ConnectOptions, files: &[PathBuf]) -> Result<Located, ConnectError> {
+    let named = |files: &[PathBuf], context: Option<&String>| {
+        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        let context = context.map(|context| format!(", context {context}")).unwrap_or_default();
+        format!("kubeconfig {}{context}", files.join(", "))
+    };
+    let mut merged = Kubeconfig::default();
+    for file in files {
+        let added = kubeconfig::read(file).and_then(|next| kubeconfig::merge(merged, next));
+        merged = added.map_err(|problem| {
+            let origin = named(slice::from_ref(file), options.context.as_ref());
+            ConnectError::Unusable { origin, problem }
+        })?;
     }
-    let origin = format!("kubeconfig {file}{}", in_context(context.as_ref()));
-    Ok(Located { config, origin, context })
+    let current = merged.current_context.clone().filter(|name| !name.is_empty());
+    let context = options.context.clone().or(current);
+    let origin = named(files, context.as_ref());
+    let found = kubeconfig::configuration(merged, context.as_deref()).and_then(|config| {
+        let namespace = &config.default_namespace;
+        if options.namespace.is_none() && !namespace.is_empty() && !is_namespace_name(namespace) {
+            return Err("`namespace` of this context is no name of a namespace".to_owned());
+        }
+        Ok(config)
+    });
+    match found {
+        Ok(config) => Ok(Located { config, origin, context }),
+        Err(problem) => Err(ConnectError::Unusable { origin, problem }),
+    }
 }
 
 fn in_cluster(options: &ConnectOptions) -> Result<Located, ConnectError> {
     if options.context.is_some() || env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
         return Err(ConnectError::NoConfiguration);
     }
-    let config = Config::incluster().map_err(|error| ConnectError::ServiceAccount(error.to_string()))?;
-    Ok(Located { config, origin: "the service account of this pod".to_owned(), context: None })
+    let origin = "the service account of this pod".to_owned();
+    match Config::incluster() {
+        Ok(config) => Ok(Located { config, origin, context: None }),
+        Err(error) => Err(ConnectError::Unusable { origin, problem: error.to_string() }),
+    }
 }
 
 /// Whether a namespace may have this name: that of a DNS label.

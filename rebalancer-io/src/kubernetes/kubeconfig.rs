@@ -4,7 +4,7 @@
 //! value: it gives file, line and key instead.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -12,12 +12,10 @@ use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use serde_saphyr::Error as YamlError;
 
-use crate::proxies;
+use crate::{pem, proxies};
 
 /// Largest kubeconfig, and largest file named in one, in bytes: a thousand clusters with their
 /// certificates.
@@ -108,14 +106,18 @@ fn paths(kubeconfig: &mut Kubeconfig) -> impl Iterator<Item = &mut String> {
     }))
 }
 
-fn text(path: &Path) -> Result<String, String> {
-    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes: Vec<u8> = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("is larger than {} MiB", MAX_BYTES >> 20));
     }
+    Ok(bytes)
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let bytes = bytes(path)?;
     // Windows writes UTF-16 with a byte order mark, and UTF-8 with one too.
     let wide = |decode: fn([u8; 2]) -> u16, bytes: &[u8]| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| decode([pair[0], pair[1]])).collect();
@@ -176,13 +178,12 @@ fn place(error: &YamlError, text: &str) -> String {
     }
 }
 
-/// The configuration of a context.
+/// The configuration of the context of this name.
 ///
 /// # Errors
 /// What is wrong with the context, its cluster, or its user.
 pub(super) fn configuration(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config, String> {
-    let current = kubeconfig.current_context.as_deref().filter(|name| !name.is_empty());
-    let Some(name) = context.or(current) else {
+    let Some(name) = context else {
         return Err("sets no current-context; name one with --context".to_owned());
     };
     let contexts = kubeconfig.contexts.into_iter();
@@ -242,13 +243,9 @@ fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, String> {
     let (data, file) =
         (cluster.certificate_authority_data.as_deref(), cluster.certificate_authority.as_deref());
     let Some(pem) = data_or_file(KEY, data, file)? else { return Ok(None) };
-    let found: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let mut store = RootCertStore::empty();
-    let found = found.ok().filter(|found| !found.is_empty());
-    let found = found.filter(|found| found.iter().all(|one| store.add(one.clone()).is_ok()));
-    let found =
-        found.ok_or_else(|| format!("`{KEY}` or `{KEY}-data` holds no PEM certificate that can be used"))?;
-    Ok(Some(found.into_iter().map(|one| one.to_vec()).collect()))
+    let (found, _) = pem::authorities(&pem)
+        .map_err(|_| format!("`{KEY}` or `{KEY}-data` holds no PEM certificate that can be used"))?;
+    Ok(Some(found.iter().map(|one| one.to_vec()).collect()))
 }
 
 /// Checks the certificate and key that a user signs in with.
@@ -273,11 +270,5 @@ fn data_or_file(key: &str, data: Option<&str>, file: Option<&str>) -> Result<Opt
         return STANDARD.decode(data).map(Some).map_err(|_| format!("`{key}-data` is not base64"));
     }
     let Some(file) = file else { return Ok(None) };
-    let mut bytes: Vec<u8> = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
-    read.map_err(|error| format!("the file that `{key}` names cannot be read: {error}"))?;
-    if bytes.len() as u64 == MAX_BYTES {
-        return Err(format!("the file that `{key}` names is larger than {} MiB", MAX_BYTES >> 20));
-    }
-    Ok(Some(bytes))
+    bytes(Path::new(file)).map(Some).map_err(|problem| format!("the file that `{key}` names {problem}"))
 }

@@ -44,15 +44,10 @@ pub(super) struct Plugin {
 pub(super) struct Credential {
     /// The value of the header `Authorization`.
     pub bearer: Option<HeaderValue>,
-    pub certificate: Option<Certificate>,
+    /// A client certificate and its key, both PEM.
+    pub certificate: Option<(String, SecretString)>,
     /// When the plugin must run again; `None` is never.
     pub expires: Option<Timestamp>,
-}
-
-/// A client certificate and its key, both PEM.
-pub(super) struct Certificate {
-    pub chain: String,
-    pub key: SecretString,
 }
 
 /// The output of a plugin.
@@ -153,7 +148,7 @@ impl Plugin {
         let unsendable = || format!("{name} printed a token with characters that a header cannot carry");
         let bearer = bearer.map(|bearer| bearer.ok_or_else(unsendable)).transpose()?;
         let pair = status.client_certificate_data.zip(status.client_key_data);
-        let certificate = pair.map(|(chain, key)| Certificate { chain, key: key.into() });
+        let certificate = pair.map(|(chain, key)| (chain, key.into()));
         if bearer.is_none() && certificate.is_none() {
             return Err(format!("{name} printed neither a token nor a certificate with its key"));
         }

@@ -16,7 +16,7 @@ use kube::{Client, Config};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::kubeconfig;
-use super::plugin::{Certificate, Credential, Plugin, bearer};
+use super::plugin::{Credential, Plugin, bearer};
 use crate::prometheus::{Auth, SecretSource};
 use crate::secrets::Secrets;
 
@@ -26,29 +26,26 @@ const RENEW_BEFORE: SignedDuration = SignedDuration::from_secs(60);
 
 /// The caller's credentials, and what has been sent of them so far.
 pub(super) struct SignIn {
-    source: Source,
-    /// The last header that was sent.
-    last: Option<HeaderValue>,
+    /// The header `Authorization`; requests have none where there is only a client certificate.
+    header: Option<HeaderValue>,
+    renewal: Renewal,
     /// What was sent so far; masked in every quoted answer.
-    sent: Secrets,
+    pub(super) sent: Secrets,
 }
 
-/// Where the header `Authorization` comes from.
-enum Source {
-    /// Requests have no such header; there may be a client certificate.
-    Nothing,
-    Fixed(HeaderValue),
+/// How the header changes.
+enum Renewal {
+    Never,
     /// A file whose token is renewed in place. It may be removed after it was read.
-    File {
-        file: Auth,
-        last: HeaderValue,
-    },
+    File(Auth),
     Plugin {
         plugin: Box<Plugin>,
-        header: HeaderValue,
         expires: Timestamp,
     },
 }
+
+/// A header, and how it changes.
+type Source = (Option<HeaderValue>, Renewal);
 
 impl SignIn {
     /// Takes the credential out of `user`; the rest is for the transport. This may run a plugin.
@@ -57,10 +54,10 @@ impl SignIn {
     /// A credential that is unavailable or cannot be sent; it is not quoted.
     pub(super) fn new(user: &mut AuthInfo, limit: Duration, stop: &AtomicBool) -> Result<Self, String> {
         kubeconfig::check_identity(user)?;
-        let source = Self::source(user, limit, stop)?;
+        let (header, renewal) = Self::source(user, limit, stop)?;
         (user.token, user.token_file, user.username, user.password) = (None, None, None, None);
         (user.exec, user.auth_provider) = (None, None);
-        Ok(Self { source, last: None, sent: Secrets::default() })
+        Ok(Self { header, renewal, sent: Secrets::default() })
     }
 
     /// In the order of `kubectl`.
@@ -71,7 +68,8 @@ impl SignIn {
         if let (Some(name), Some(password)) = (&user.username, &user.password) {
             let pair = STANDARD.encode(format!("{name}:{}", password.expose_secret()));
             let header = HeaderValue::try_from(format!("Basic {pair}"));
-            return header.map(Source::Fixed).map_err(|_| "`password` cannot be sent".to_owned());
+            let header = header.map_err(|_| "`password` cannot be sent".to_owned())?;
+            return Ok((Some(header), Renewal::Never));
         }
         if let Some(token) = &user.token {
             return fixed("`token`", token.expose_secret());
@@ -79,18 +77,18 @@ impl SignIn {
         if let Some(file) = user.token_file.take().filter(|file| !file.is_empty()) {
             return token_file(file.into());
         }
-        let Some(exec) = user.exec.take() else { return Ok(Source::Nothing) };
+        let Some(exec) = user.exec.take() else { return Ok((None, Renewal::Never)) };
         let plugin = Plugin::new(exec)?;
         let Credential { bearer, certificate, expires } = plugin.run(limit, stop)?;
-        if let Some(Certificate { chain, key }) = certificate {
+        if let Some((chain, key)) = certificate {
             user.client_certificate_data = Some(STANDARD.encode(chain));
             user.client_key_data = Some(SecretString::from(STANDARD.encode(key.expose_secret())));
         }
-        Ok(match (bearer, expires) {
-            (Some(header), Some(expires)) => Source::Plugin { plugin: Box::new(plugin), header, expires },
-            (Some(header), None) => Source::Fixed(header),
-            (None, _) => Source::Nothing,
-        })
+        let renewal = match expires.filter(|_| bearer.is_some()) {
+            Some(expires) => Renewal::Plugin { plugin: Box::new(plugin), expires },
+            None => Renewal::Never,
+        };
+        Ok((bearer, renewal))
     }
 
     /// The header `Authorization` of the next request. A plugin whose credential expires soon runs again.
@@ -102,45 +100,28 @@ impl SignIn {
         limit: Duration,
         stop: &AtomicBool,
     ) -> Result<Option<HeaderValue>, String> {
-        let header = match &mut self.source {
-            Source::Nothing => return Ok(None),
-            Source::Fixed(header) => header.clone(),
-            Source::File { file, last } => {
+        match &mut self.renewal {
+            Renewal::File(file) => {
                 if let Ok(Some(header)) = file.authorization() {
-                    *last = header;
+                    self.header = Some(header);
                 }
-                last.clone()
             }
-            Source::Plugin { plugin, header, expires } => {
-                if Timestamp::now() + RENEW_BEFORE >= *expires {
-                    let renewed = plugin.run(limit, stop)?;
-                    *header = renewed.bearer.ok_or("the exec plugin printed no token any more")?;
-                    *expires = renewed.expires.unwrap_or(Timestamp::MAX);
-                }
-                header.clone()
+            Renewal::Plugin { plugin, expires } if Timestamp::now() + RENEW_BEFORE >= *expires => {
+                let renewed = plugin.run(limit, stop)?;
+                self.header = Some(renewed.bearer.ok_or("the exec plugin printed no token any more")?);
+                *expires = renewed.expires.unwrap_or(Timestamp::MAX);
             }
-        };
-        if self.last.as_ref() != Some(&header) {
-            self.sent.add_credential(&header);
-            self.last = Some(header.clone());
+            Renewal::Plugin { .. } | Renewal::Never => {}
         }
-        Ok(Some(header))
-    }
-
-    /// What has been sent so far.
-    pub(super) const fn sent(&self) -> &Secrets {
-        &self.sent
-    }
-
-    /// Masks in an answer what has been sent so far.
-    pub(super) fn mask(&self, answer: &mut [u8]) {
-        self.sent.mask(answer);
+        self.header.iter().for_each(|header| self.sent.add_credential(header));
+        Ok(self.header.clone())
     }
 }
 
 fn fixed(key: &str, token: &str) -> Result<Source, String> {
-    let header = bearer(token.trim());
-    header.map(Source::Fixed).ok_or_else(|| format!("{key} has characters that a header cannot carry"))
+    let header =
+        bearer(token.trim()).ok_or_else(|| format!("{key} has characters that a header cannot carry"))?;
+    Ok((Some(header), Renewal::Never))
 }
 
 /// The token in a kubeconfig from the time before exec plugins.
@@ -154,7 +135,7 @@ fn token_of(provider: &AuthProviderConfig) -> Result<&str, String> {
 fn token_file(path: PathBuf) -> Result<Source, String> {
     let file = Auth::Bearer(SecretSource::File(path));
     match file.authorization() {
-        Ok(Some(last)) => Ok(Source::File { file, last }),
+        Ok(Some(header)) => Ok((Some(header), Renewal::File(file))),
         Ok(None) => Err("the token file is empty".to_owned()),
         Err(error) => Err(format!("the token file cannot be used: {}", error.reason())),
     }
