@@ -33,5 +33,5 @@ pub use service::ServiceProblem;
 pub use stoppable::StoppableTransport;
 pub use transport::{ApiRequest, ApiResponse, HttpTransport, Server, TimeRange, Transport, When};
 
-pub(crate) use transport::{GRACE, own_params, proxy_for, root_certs};
+pub(crate) use transport::{Calls, GRACE, Params, proxy_for, root_certs};
 pub(crate) use words::{cause, shortened, tls_error, tls_words, words};

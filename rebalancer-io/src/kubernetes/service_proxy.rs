@@ -1,27 +1,25 @@
 //! The query API behind a Service, asked through the API server: who reaches the cluster needs no port-forward.
 
-use std::borrow::Cow;
 use std::io::{self, Cursor, Read};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::{HeaderValue, Request};
 use jiff::Timestamp;
 use kube::client::Body;
 use rebalancer_core::{ApiFailure, FailureKind};
-use secrecy::{ExposeSecret as _, SecretString};
 
 use super::answer::Status;
 use super::cluster::Cluster;
 use super::service_address::ServiceAddress;
 use crate::clock::ServerClock;
 use crate::prometheus::{
-    ApiRequest, ApiResponse, GRACE, Header, Method, PrometheusConfig, Server, ServiceProblem, Transport,
-    TransportError, own_params, words,
+    ApiRequest, ApiResponse, Calls, GRACE, Method, Params, PrometheusConfig, Server, ServiceProblem,
+    Transport, TransportError, words,
 };
-use crate::secrets::{Secrets, form};
+use crate::secrets::form;
 
 /// Longest query that is sent in the address, in bytes: with the rest of it, less than the 8 KiB that load
 /// balancers in front of API servers take. A longer one is a form, which needs `create services/proxy`.
@@ -35,110 +33,57 @@ pub struct ServiceTransport {
     cluster: Arc<Cluster>,
     address: ServiceAddress,
     place: String,
-    headers: Vec<Header>,
-    /// Parameters that were given; their values are secrets.
-    extra: Vec<(String, SecretString)>,
-    /// Parameters of our own.
-    params: Vec<(&'static str, String)>,
-    method: Method,
-    timeout: Duration,
-    clock: Arc<ServerClock>,
-    /// The credentials that have been sent.
-    sent: Mutex<Secrets>,
+    calls: Calls,
 }
-
-type Params<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 impl ServiceTransport {
     /// Prepares calls. Of `config` the endpoint, the credentials and the certificates are not used: the API
     /// server hands on none.
     pub fn new(cluster: Arc<Cluster>, address: ServiceAddress, config: &PrometheusConfig) -> Self {
-        Self {
-            place: format!("{address} through {}", cluster.server().trim_end_matches('/')),
-            cluster,
-            address,
-            headers: config.headers.clone(),
-            extra: config.extra_params.clone(),
-            params: own_params(config),
-            method: config.method,
-            timeout: config.timeout,
-            clock: Arc::default(),
-            sent: Mutex::default(),
-        }
+        let place = format!("{address} through {}", cluster.server().trim_end_matches('/'));
+        Self { place, cluster, address, calls: Calls::new(config) }
     }
 
     /// The same transport, which lets `clock` know what the answers tell of the server's clock.
     #[must_use]
     pub fn noting(mut self, clock: Arc<ServerClock>) -> Self {
-        self.clock = clock;
+        self.calls.clock = clock;
         self
     }
 
     fn call(&self, path: &str, params: &Params<'_>) -> Result<ApiResponse, TransportError> {
         let request = self.request(path, params)?;
-        let mut secrets = Secrets::of(request.headers());
-        self.extra.iter().for_each(|(_, value)| secrets.add(value.expose_secret()));
+        let mut secrets = self.calls.secrets(&request);
         let sent = Timestamp::now();
-        let ends = Instant::now() + self.timeout + GRACE;
+        let timeout = self.calls.timeout;
+        let ends = Instant::now() + timeout + GRACE;
         let answer = self.cluster.open(request, ends).map_err(|failure| self.transport_error(&failure))?;
         secrets.extend(&self.cluster.sent());
-        self.sent.lock().expect("no thread panics while it holds the lock").extend(&secrets);
-        self.clock.note(answer.headers(), sent);
-        self.response(answer, ends, &secrets)
-    }
-
-    fn response(
-        &self,
-        answer: Response<Body>,
-        ends: Instant,
-        secrets: &Secrets,
-    ) -> Result<ApiResponse, TransportError> {
+        self.calls.remember(&secrets);
+        self.calls.clock.note(answer.headers(), sent);
         let (head, body) = answer.into_parts();
-        let header = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let (cluster, timeout) = (Arc::clone(&self.cluster), self.timeout);
+        let cluster = Arc::clone(&self.cluster);
         let body = ServiceBody { cluster, body, piece: Vec::new(), read: 0, ends, timeout };
-        let is_packed =
-            header(CONTENT_ENCODING).is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
-        let status = head.status.as_u16();
-        let body = if is_packed {
-            secrets.masking(status, MultiGzDecoder::new(body))
+        let is_packed = head.headers.get(CONTENT_ENCODING);
+        let is_packed = is_packed.is_some_and(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"gzip"));
+        let answer = if is_packed {
+            ApiResponse::new(&head, MultiGzDecoder::new(body), &secrets)
         } else {
-            secrets.masking(status, body)
+            ApiResponse::new(&head, body, &secrets)
         };
+        let ApiResponse { status, body, .. } = answer;
         let body = if status < 400 { body } else { not_refused(status, body)? };
-        Ok(ApiResponse {
-            status,
-            content_type: header(CONTENT_TYPE).map(|text| secrets.masked(text)),
-            location: header(LOCATION).map(|text| secrets.masked(text)),
-            body,
-        })
+        Ok(ApiResponse { body, ..answer })
     }
 
     /// In the address where that is short enough: to read through the proxy is a lesser right.
     fn request(&self, path: &str, params: &Params<'_>) -> Result<Request<Vec<u8>>, TransportError> {
         let path = format!("{}{path}", self.address.proxy_path());
-        let form = form(params.iter().map(|(key, value)| (&**key, &**value)));
-        let in_the_address = self.method == Method::Get || form.len() <= MAX_IN_THE_ADDRESS;
-        let request = if in_the_address {
-            let mark = if form.is_empty() { "" } else { "?" };
-            Request::get(format!("{path}{mark}{form}")).body(Vec::new())
-        } else {
-            let request = Request::post(path).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-            request.body(form.into_bytes())
-        };
-        let mut request = request.map_err(|error| TransportError::Other(error.to_string()))?;
-        let headers: &mut HeaderMap = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        for Header { name, value } in &self.headers {
-            headers.append(name, value.clone());
-        }
-        Ok(request)
-    }
-
-    /// The parameters that were given.
-    fn given(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        self.extra.iter().map(|(key, value)| (key.as_str().into(), value.expose_secret().into()))
+        let is_long = form(params.iter().map(|(key, value)| (&**key, &**value))).len() > MAX_IN_THE_ADDRESS;
+        let method = if is_long { self.calls.method } else { Method::Get };
+        let headers = [(ACCEPT, "application/json"), (ACCEPT_ENCODING, "gzip")];
+        let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        self.calls.request(method, &path, headers.into_iter().collect(), params)
     }
 
     fn transport_error(&self, failure: &ApiFailure) -> TransportError {
@@ -149,7 +94,7 @@ impl ServiceTransport {
                 TransportError::Service { problem, words: words(&failure.message) }
             }
             FailureKind::NoAnswer if failure.message == "none in time" => {
-                TransportError::Timeout(self.timeout)
+                TransportError::Timeout(self.calls.timeout)
             }
             _ => TransportError::Closed,
         }
@@ -158,11 +103,7 @@ impl ServiceTransport {
 
 impl Transport for ServiceTransport {
     fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
-        let mut params = request.params();
-        // Servers take the first of several values: what was given comes before what we add.
-        params.extend(self.given());
-        params.extend(self.params.iter().map(|(key, value)| ((*key).into(), value.as_str().into())));
-        self.call(request.path(), &params)
+        self.call(request.path(), &self.calls.params(request))
     }
 
     fn place(&self) -> &str {
@@ -170,13 +111,13 @@ impl Transport for ServiceTransport {
     }
 
     fn masked(&self, said: &[u8]) -> Option<Vec<u8>> {
-        self.sent.lock().expect("no thread panics while it holds the lock").masked_bytes(said)
+        self.calls.masked(said)
     }
 }
 
 impl Server for ServiceTransport {
     fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
-        self.call(path, &self.given().collect())
+        self.call(path, &self.calls.given())
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
-use http::{HeaderValue, Request, Uri};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -85,7 +86,7 @@ impl ApiRequest<'_> {
         }
     }
 
-    pub(crate) fn params(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    pub(crate) fn params(&self) -> Params<'_> {
         let mut params = vec![("query".into(), self.query.into())];
         match self.when {
             When::Instant(at) => params.push(("time".into(), seconds(at).into())),
@@ -172,6 +173,115 @@ macro_rules! by_pointer {
 
 by_pointer!(&T, Box<T>, Arc<T>);
 
+/// The names and values of parameters.
+pub(crate) type Params<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+/// What the calls of one server have in common, however they reach it.
+pub(crate) struct Calls {
+    headers: Vec<Header>,
+    /// Parameters that the user gave; their values are secrets.
+    extra: Vec<(String, SecretString)>,
+    /// Parameters that this program adds.
+    params: Vec<(&'static str, String)>,
+    pub(crate) method: Method,
+    pub(crate) timeout: Duration,
+    /// Records what the answers show about the server's clock.
+    pub(crate) clock: Arc<ServerClock>,
+    /// The credentials sent so far.
+    sent: Mutex<Secrets>,
+}
+
+impl Calls {
+    pub(crate) fn new(config: &PrometheusConfig) -> Self {
+        let mut params = vec![("timeout", format!("{}ms", config.timeout.as_millis()))];
+        if config.refuse_partial {
+            let refusals = [("partial_response", "false"), ("deny_partial_response", "1"), ("nocache", "1")];
+            params.extend(refusals.map(|(key, value)| (key, value.to_owned())));
+        }
+        Self {
+            headers: config.headers.clone(),
+            extra: config.extra_params.clone(),
+            params,
+            method: config.method,
+            timeout: config.timeout,
+            clock: Arc::default(),
+            sent: Mutex::default(),
+        }
+    }
+
+    /// The parameters of a query.
+    pub(crate) fn params<'p>(&'p self, request: &'p ApiRequest<'_>) -> Params<'p> {
+        let mut params = request.params();
+        // Servers use the first of several values: the user's parameters come before ours.
+        params.extend(self.given());
+        params.extend(self.params.iter().map(|(key, value)| ((*key).into(), value.as_str().into())));
+        params
+    }
+
+    /// The parameters that the user gave.
+    pub(crate) fn given(&self) -> Params<'_> {
+        self.extra.iter().map(|(key, value)| (key.as_str().into(), value.expose_secret().into())).collect()
+    }
+
+    /// A request with these parameters, in the address or as a form, and with these headers and the user's.
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        address: &str,
+        mut headers: HeaderMap,
+        params: &Params<'_>,
+    ) -> Result<Request<Vec<u8>>, TransportError> {
+        for Header { name, value } in &self.headers {
+            headers.append(name, value.clone());
+        }
+        let pairs = form(params.iter().map(|(key, value)| (&**key, &**value)));
+        let (request, body) = match method {
+            Method::Post => {
+                let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+                headers.insert(CONTENT_TYPE, form);
+                (Request::post(address), pairs.into_bytes())
+            }
+            Method::Get if pairs.is_empty() => (Request::get(address), Vec::new()),
+            Method::Get => (Request::get(format!("{address}?{pairs}")), Vec::new()),
+        };
+        let request = request.body(body).map_err(|error| TransportError::Other(error.to_string()));
+        request.map(|mut request| {
+            *request.headers_mut() = headers;
+            request
+        })
+    }
+
+    /// The secrets of a request.
+    pub(crate) fn secrets(&self, request: &Request<Vec<u8>>) -> Secrets {
+        let mut secrets = Secrets::of(request.headers());
+        self.extra.iter().for_each(|(_, value)| secrets.add(value.expose_secret()));
+        secrets
+    }
+
+    /// Keeps in mind that these have been sent.
+    pub(crate) fn remember(&self, secrets: &Secrets) {
+        self.sent.lock().expect("no thread panics while it holds the lock").extend(secrets);
+    }
+
+    /// The text without what has been sent; `None` if it contains nothing of it.
+    pub(crate) fn masked(&self, said: &[u8]) -> Option<Vec<u8>> {
+        self.sent.lock().expect("no thread panics while it holds the lock").masked_bytes(said)
+    }
+}
+
+impl ApiResponse {
+    /// An answer without the secrets of its request.
+    pub(crate) fn new(head: &Parts, body: impl Read + Send + 'static, secrets: &Secrets) -> Self {
+        let header = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        Self {
+            status: head.status.as_u16(),
+            content_type: header(CONTENT_TYPE).map(|text| secrets.masked(text)),
+            location: header(LOCATION).map(|text| secrets.masked(text)),
+            body: secrets.masking(head.status.as_u16(), body),
+        }
+    }
+}
+
 /// Calls over HTTP: one connection pool, no redirects, no retries, proxies from the environment.
 pub struct HttpTransport {
     agent: Agent,
@@ -181,16 +291,7 @@ pub struct HttpTransport {
     /// The `Host` to send if it is not that of `base`.
     host: Option<HeaderValue>,
     auth: Auth,
-    headers: Vec<Header>,
-    /// Parameters that the user gave; their values are secrets.
-    extra: Vec<(String, SecretString)>,
-    /// Parameters that this program adds.
-    params: Vec<(&'static str, String)>,
-    method: Method,
-    timeout: Duration,
-    clock: Arc<ServerClock>,
-    /// The credentials sent so far.
-    sent: Mutex<Secrets>,
+    calls: Calls,
 }
 
 impl HttpTransport {
@@ -199,17 +300,15 @@ impl HttpTransport {
     /// # Errors
     /// If a certificate or key file cannot be read or used.
     pub fn new(config: &PrometheusConfig) -> Result<Self, ConfigError> {
-        let timeout = config.timeout;
         let builder = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
-            .timeout_global(Some(timeout + GRACE))
+            .timeout_global(Some(config.timeout + GRACE))
             .user_agent(concat!("pod-rebalancer/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
             .tls_config(tls_config(&config.tls)?)
             .proxy(proxy_for(&config.endpoint)?);
         let endpoint = config.endpoint.clone();
-        let params = own_params(config);
         let (agent, base, host) = match &config.tls.server_name {
             None => (Agent::new_with_config(builder.build()), endpoint.as_str().to_owned(), None),
             Some(name) => {
@@ -218,55 +317,30 @@ impl HttpTransport {
                 (Agent::with_parts(config, DefaultConnector::default(), resolver), base, Some(host))
             }
         };
-        Ok(Self {
-            agent,
-            base,
-            host,
-            endpoint,
-            auth: config.auth.clone(),
-            headers: config.headers.clone(),
-            extra: config.extra_params.clone(),
-            params,
-            method: config.method,
-            timeout,
-            clock: Arc::default(),
-            sent: Mutex::default(),
-        })
+        Ok(Self { agent, base, host, endpoint, auth: config.auth.clone(), calls: Calls::new(config) })
     }
 
     /// The same transport, which also records in `clock` what the answers show about the server's clock.
     #[must_use]
     pub fn noting(mut self, clock: Arc<ServerClock>) -> Self {
-        self.clock = clock;
+        self.calls.clock = clock;
         self
     }
 
-    fn call(
-        &self,
-        method: Method,
-        path: &str,
-        params: &[(Cow<'_, str>, Cow<'_, str>)],
-    ) -> Result<ApiResponse, TransportError> {
+    fn call(&self, method: Method, path: &str, params: &Params<'_>) -> Result<ApiResponse, TransportError> {
         let request = self.request(method, path, params)?;
-        let mut secrets = Secrets::of(request.headers());
-        self.extra.iter().for_each(|(_, value)| secrets.add(value.expose_secret()));
-        self.sent.lock().expect("no thread panics while it holds the lock").extend(&secrets);
+        let secrets = self.calls.secrets(&request);
+        self.calls.remember(&secrets);
         let sent = Timestamp::now();
         let answer = match method {
             Method::Post => self.agent.run(request),
             Method::Get => self.agent.run(request.map(drop)),
         };
-        let answer = answer.map_err(|error| TransportError::from_ureq(error, self.timeout))?;
-        self.clock.note(answer.headers(), sent);
-        let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let status = answer.status().as_u16();
-        Ok(ApiResponse {
-            status,
-            content_type: header(CONTENT_TYPE).map(|text| secrets.masked(text)),
-            location: header(LOCATION).map(|text| secrets.masked(text)),
-            body: secrets
-                .masking(status, HttpBody { body: answer.into_body().into_reader(), timeout: self.timeout }),
-        })
+        let timeout = self.calls.timeout;
+        let answer = answer.map_err(|error| TransportError::from_ureq(error, timeout))?;
+        self.calls.clock.note(answer.headers(), sent);
+        let (head, body) = answer.into_parts();
+        Ok(ApiResponse::new(&head, HttpBody { body: body.into_reader(), timeout }, &secrets))
     }
 
     /// A request with its body, which is empty unless it is a form.
@@ -274,61 +348,27 @@ impl HttpTransport {
         &self,
         method: Method,
         path: &str,
-        params: &[(Cow<'_, str>, Cow<'_, str>)],
+        params: &Params<'_>,
     ) -> Result<Request<Vec<u8>>, TransportError> {
-        let pairs = form(params.iter().map(|(key, value)| (&**key, &**value)));
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.headers = self.headers()?;
-        let (query, body) = match method {
-            Method::Post => {
-                parts.method = http::Method::POST;
-                let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-                parts.headers.insert(CONTENT_TYPE, form);
-                (String::new(), pairs.into_bytes())
-            }
-            Method::Get if pairs.is_empty() => (pairs, Vec::new()),
-            Method::Get => (format!("?{pairs}"), Vec::new()),
+        let mut headers = HeaderMap::new();
+        headers.extend(self.host.clone().map(|host| (HOST, host)));
+        headers.extend(self.auth.authorization()?.map(|value| (AUTHORIZATION, value)));
+        let at = |base: &str, headers: HeaderMap| {
+            self.calls.request(method, &format!("{base}{path}"), headers, params)
         };
-        let at = |base: &str| -> Result<Uri, TransportError> {
-            let uri: Result<Uri, _> = format!("{base}{path}{query}").parse();
-            uri.map_err(|error| TransportError::Other(error.to_string()))
-        };
+        let (mut parts, body) = at(self.endpoint.as_str(), headers)?.into_parts();
         if let Auth::Identity(identity) = &self.auth {
             // What is proved is the server's own name, not that in its certificate.
-            parts.uri = at(self.endpoint.as_str())?;
             identity.prove(&mut parts, &body)?;
         }
-        parts.uri = at(&self.base)?;
+        parts.uri = at(&self.base, HeaderMap::new())?.uri().clone();
         Ok(Request::from_parts(parts, body))
-    }
-
-    /// The parameters that the user gave.
-    fn given(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        self.extra.iter().map(|(key, value)| (key.as_str().into(), value.expose_secret().into()))
-    }
-
-    fn headers(&self) -> Result<http::HeaderMap, TransportError> {
-        let mut headers = http::HeaderMap::new();
-        if let Some(host) = &self.host {
-            headers.insert(HOST, host.clone());
-        }
-        if let Some(value) = self.auth.authorization()? {
-            headers.insert(AUTHORIZATION, value);
-        }
-        for Header { name, value } in &self.headers {
-            headers.append(name, value.clone());
-        }
-        Ok(headers)
     }
 }
 
 impl Transport for HttpTransport {
     fn send(&self, request: &ApiRequest<'_>) -> Result<ApiResponse, TransportError> {
-        let mut params = request.params();
-        // Servers use the first of several values: the user's parameters come before ours.
-        params.extend(self.given());
-        params.extend(self.params.iter().map(|(key, value)| ((*key).into(), value.as_str().into())));
-        self.call(self.method, request.path(), &params)
+        self.call(self.calls.method, request.path(), &self.calls.params(request))
     }
 
     fn place(&self) -> &str {
@@ -336,14 +376,13 @@ impl Transport for HttpTransport {
     }
 
     fn masked(&self, said: &[u8]) -> Option<Vec<u8>> {
-        let sent = self.sent.lock().expect("no thread panics while it holds the lock");
-        sent.masked_bytes(said)
+        self.calls.masked(said)
     }
 }
 
 impl Server for HttpTransport {
     fn get(&self, path: &str) -> Result<ApiResponse, TransportError> {
-        self.call(Method::Get, path, &self.given().collect::<Vec<_>>())
+        self.call(Method::Get, path, &self.calls.given())
     }
 }
 
@@ -366,16 +405,6 @@ impl Read for HttpBody {
             io::Error::other(TransportError::from_ureq(ureq::Error::from(error), self.timeout))
         })
     }
-}
-
-/// The parameters that are added to every query.
-pub(crate) fn own_params(config: &PrometheusConfig) -> Vec<(&'static str, String)> {
-    let mut params = vec![("timeout", format!("{}ms", config.timeout.as_millis()))];
-    if config.refuse_partial {
-        let refusals = [("partial_response", "false"), ("deny_partial_response", "1"), ("nocache", "1")];
-        params.extend(refusals.map(|(key, value)| (key, value.to_owned())));
-    }
-    params
 }
 
 /// Resolves the endpoint's address, whatever name the request carries.
