@@ -7,7 +7,6 @@
 //! same.
 
 mod names;
-mod query;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::exchange::{Exchange, Recording};
 use crate::metrics::{ALIKE_LABEL, AlertPattern, MEMBER_LABEL, OriginQueries, VETO_ALERTS};
+use crate::promql::string_length;
 use names::{Words, collected};
 
 pub use names::{InvalidKey, RedactionKey};
@@ -159,13 +159,33 @@ fn rewritten(exchange: &Exchange, pod_label: &str, words: &Words<'_>) -> Exchang
     let content_type = content_type.filter(|text| CONTENT_TYPES.contains(text));
     Exchange {
         name: exchange.name.clone(),
-        query: query::redacted(&exchange.query, words),
+        query: query(&exchange.query, words),
         when: exchange.when,
         status: exchange.status,
         content_type: content_type.map(str::to_owned),
         location: None,
         body: Arc::from(answer(&exchange.body, pod_label, words).into_bytes()),
     }
+}
+
+/// The query with the words in its strings replaced, and outside them the words that occur in names. Comments
+/// are left out.
+fn query(query: &str, words: &Words<'_>) -> String {
+    let mut redacted = String::new();
+    let mut rest = query;
+    while let Some(at) = rest.find(['"', '\'', '`', '#']) {
+        let (before, from) = rest.split_at(at);
+        redacted.push_str(&words.known_in(before));
+        if from.starts_with('#') {
+            rest = &from[from.find('\n').unwrap_or(from.len())..];
+            continue;
+        }
+        // An unclosed string extends to the end of the query.
+        let (string, behind) = from.split_at(string_length(from).unwrap_or(from.len()));
+        redacted.push_str(&words.text(string));
+        rest = behind;
+    }
+    redacted + &words.known_in(rest)
 }
 
 /// An answer of the query API; anything else is removed.
@@ -345,5 +365,21 @@ mod tests {
             assert!(!kept.contains("shop") && kept.contains(REMOVED), "{kept}");
             assert_eq!(*content_type, None);
         }
+    }
+
+    #[test]
+    fn strings_comments_and_names_go_and_the_rest_stays() {
+        let query = "sum by (pod) (orders_lag{ns=\"pay\\\"ments\", p=~'alpha|beta', q=`gamma\\`}[5m]) # of delta\n> 0";
+        let key = RedactionKey::new(&[1; 16]).expect("a key that is long enough");
+        let words = collected(&key, |words| {
+            words.text("orders");
+            super::query(query, words);
+        });
+        let hidden = super::query(query, &words);
+        for name in ["orders", "pay", "ments", "alpha", "beta", "gamma", "delta"] {
+            assert!(!hidden.contains(name), "{name}: {hidden}");
+        }
+        assert!(hidden.starts_with("sum by (pod) (") && hidden.ends_with("}[5m]) \n> 0"), "{hidden}");
+        assert!(hidden.contains("_lag{ns=") && hidden.contains("\\\"") && hidden.contains('|'), "{hidden}");
     }
 }
