@@ -40,43 +40,27 @@ impl Cluster {
         claims.into_iter().map(|claim| read(claim, now)).collect()
     }
 
-    /// Claims the workload for the run `run_id`, unless another run has this generation.
+    /// Claims the workload for the run `run_id`, unless another run has this generation. A dry run tells whether it could be
+    /// claimed.
     pub(super) fn claim(
         &self,
         request: &ClaimRequest,
         why: &str,
         run_id: &str,
+        effect: Effect,
     ) -> Result<ClaimFate, ApiFailure> {
         let event = event(self.namespace(), request, why, run_id, EventTime::now());
-        let fate = self.create_claim(&event, Effect::Real)?;
-        if fate == ClaimFate::Lost && self.is_claimed_by(run_id, &event, &request.workload)? {
+        let reply = self.exchange(events::creation(&event, effect)?)?;
+        if !reply.already_exists() {
+            reply.created("Event", event.metadata.name.as_deref().unwrap_or_default())?;
             return Ok(ClaimFate::Won);
         }
-        Ok(fate)
-    }
-
-    /// Checks in a dry run whether the workload could be claimed.
-    pub(super) fn try_claim(&self, request: &ClaimRequest) -> Result<(), ApiFailure> {
-        let event = event(self.namespace(), request, "a try", &run_id(), EventTime::now());
-        self.create_claim(&event, Effect::DryRun).map(drop)
-    }
-
-    fn create_claim(&self, event: &Event, effect: Effect) -> Result<ClaimFate, ApiFailure> {
-        let reply = self.exchange(events::creation(event, effect)?)?;
-        if reply.already_exists() {
-            return Ok(ClaimFate::Lost);
-        }
-        reply.created("Event", event.metadata.name.as_deref().unwrap_or_default())?;
-        Ok(ClaimFate::Won)
-    }
-
-    /// Whether the claim with this name is the run's own.
-    fn is_claimed_by(&self, run_id: &str, event: &Event, workload: &Controller) -> Result<bool, ApiFailure> {
         let is_own = |claim: &Event| {
             event.metadata.name == claim.metadata.name
                 && annotation(&claim.metadata, RUN).is_some_and(|run| run == run_id)
         };
-        Ok(self.events_with(WORKLOAD, &workload.uid)?.0.iter().any(is_own))
+        let (claims, _) = self.events_with(WORKLOAD, &request.workload.uid)?;
+        Ok(if claims.iter().any(is_own) { ClaimFate::Won } else { ClaimFate::Lost })
     }
 }
 

@@ -278,12 +278,16 @@ impl Cluster {
         at_stop: AtStop,
     ) -> Result<Reply, ApiFailure> {
         let mut limit = self.time_limit(begun);
-        let mut stop_seen = self.is_stopped();
-        if stop_seen {
-            limit = limit.min(LAST_LOOK);
-        }
+        let mut stop_seen = false;
         let mut asked = pin!(asked);
         loop {
+            if !stop_seen && self.is_stopped() {
+                if at_stop == AtStop::GiveUp {
+                    return Err(stopped());
+                }
+                stop_seen = true;
+                limit = limit.min(begun.elapsed().saturating_add(LAST_LOOK));
+            }
             let left = limit.saturating_sub(begun.elapsed());
             if let Ok(reply) = timeout(left.min(STOP_POLL), &mut asked).await {
                 return reply;
@@ -292,14 +296,6 @@ impl Cluster {
                 let message = format!("none within {:.1} s", limit.as_secs_f64());
                 return Err(ApiFailure::new(FailureKind::NoAnswer, message));
             }
-            if stop_seen || !self.is_stopped() {
-                continue;
-            }
-            stop_seen = true;
-            if at_stop == AtStop::GiveUp {
-                return Err(stopped());
-            }
-            limit = limit.min(begun.elapsed().saturating_add(LAST_LOOK));
         }
     }
 

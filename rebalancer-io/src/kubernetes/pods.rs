@@ -39,23 +39,16 @@ pub enum PodsError {
     /// More than [`MAX_PODS_BYTES`].
     #[error("the list of pods is larger than {} MiB; select one workload by a label", MAX_PODS_BYTES >> 20)]
     TooLarge,
-    /// JSON of another kind.
-    #[error("expected a list of pods, found {found}; write one with `kubectl get pods -o json`")]
-    WrongKind {
-        /// The kind found, and the message if it is a `Status`.
-        found: String,
-    },
-    /// An item of the list is not a pod.
-    #[error("item {index} of the list of pods {problem}")]
-    Item {
-        /// Position in the list, from 0.
-        index: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Two items have the same name, so it is unclear which one the metrics mean.
-    #[error("pod {0} is listed twice; list the pods of one namespace, once")]
-    Duplicate(String),
+    /// JSON of another kind, an item that is no pod, or two items with one name.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl PodsError {
+    /// Two items have this name, so it is unclear which one the metrics mean.
+    pub(super) fn duplicate(name: &str) -> Self {
+        Self::Unfit(format!("pod {name} is listed twice; list the pods of one namespace, once"))
+    }
 }
 
 impl From<PodsError> for ApiFailure {
@@ -101,16 +94,10 @@ fn live_pods_within(json: impl Read, now: Timestamp, limit_bytes: u64) -> Result
     for pod in &mut pods {
         pod.local_storage.retain(LocalVolume::is_known);
     }
-    refuse_duplicates(pods.iter())?;
-    Ok(pods)
-}
-
-/// Fails if two pods have the same name.
-fn refuse_duplicates<'a>(mut pods: impl Iterator<Item = &'a LivePod>) -> Result<(), PodsError> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
-    match pods.find(|pod| !names.insert(&pod.name)) {
-        Some(pod) => Err(PodsError::Duplicate(pod.name.clone())),
-        None => Ok(()),
+    match pods.iter().find(|pod| !names.insert(&pod.name)) {
+        Some(pod) => Err(PodsError::duplicate(&pod.name)),
+        None => Ok(pods),
     }
 }
 
@@ -144,7 +131,8 @@ impl PodList {
                     (Some(kind), None) => format!("a {kind}"),
                     (None, _) => "an object without a kind".to_owned(),
                 };
-                return Err(PodsError::WrongKind { found });
+                let advice = "write one with `kubectl get pods -o json`";
+                return Err(PodsError::Unfit(format!("expected a list of pods, found {found}; {advice}")));
             }
         }
         listed(self.items, now)
@@ -154,7 +142,8 @@ impl PodList {
 /// The pods of a list, with ages as of `now`.
 pub(super) fn listed(items: Vec<ListItem>, now: Timestamp) -> Result<Vec<ListedPod>, PodsError> {
     let pod = |(index, ListItem(item)): (usize, ListItem)| {
-        item.map(|read| read.at(now)).map_err(|problem| PodsError::Item { index, problem })
+        item.map(|read| read.at(now))
+            .map_err(|problem| PodsError::Unfit(format!("item {index} of the list of pods {problem}")))
     };
     items.into_iter().enumerate().map(pod).collect()
 }

@@ -82,7 +82,7 @@ impl Observer<'_> {
             for ListedPod { pod, labels, .. } in page {
                 let labels = shared(&mut known, labels);
                 if self.labels.insert(pod.name.clone(), labels).is_some() {
-                    return Err(PodsError::Duplicate(pod.name).into());
+                    return Err(PodsError::duplicate(&pod.name).into());
                 }
                 listed.push(pod);
             }
@@ -112,7 +112,7 @@ impl Observer<'_> {
             targets: Vec::new(),
             valid_for: Duration::ZERO,
         };
-        self.cluster.try_claim(&request)
+        self.cluster.claim(&request, "a try", &claims::run_id(), Effect::DryRun).map(drop)
     }
 }
 
@@ -163,7 +163,7 @@ impl Act for Evictor<'_> {
     }
 
     fn claim(&mut self, request: &ClaimRequest) -> Result<ClaimFate, ApiFailure> {
-        self.observer.cluster.claim(request, &self.why, &self.run_id)
+        self.observer.cluster.claim(request, &self.why, &self.run_id, Effect::Real)
     }
 
     fn evict(&mut self, request: &EvictionRequest) -> Result<(), ApiFailure> {

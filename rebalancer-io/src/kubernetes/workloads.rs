@@ -56,10 +56,7 @@ pub struct Unlisted {
 impl fmt::Display for Unlisted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { namespace, resource, failure } = self;
-        match namespace {
-            Some(namespace) => write!(f, "{resource} of namespace {namespace} cannot be listed: {failure}"),
-            None => write!(f, "{resource} of the cluster cannot be listed: {failure}"),
-        }
+        write!(f, "{resource} of {} cannot be listed: {failure}", place(namespace.as_deref()))
     }
 }
 
@@ -327,8 +324,9 @@ impl Owned<'_> {
 }
 
 fn listing(resource: &str, namespace: Option<&str>) -> String {
-    match namespace {
-        Some(namespace) => format!("listing the {resource} of namespace {namespace}"),
-        None => format!("listing the {resource} of the cluster"),
-    }
+    format!("listing the {resource} of {}", place(namespace))
+}
+
+fn place(namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| "the cluster".to_owned(), |name| format!("namespace {name}"))
 }
