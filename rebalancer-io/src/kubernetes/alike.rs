@@ -32,6 +32,7 @@ impl Listed {
 }
 
 /// All living pods that were listed, by namespace.
+#[derive(Default)]
 pub(super) struct Alike(BTreeMap<String, OfNamespace>);
 
 struct OfNamespace {

@@ -90,18 +90,19 @@ impl Cluster {
         told: &mut dyn FnMut(&str, usize),
     ) -> Result<Found, ClusterError> {
         let mut found = Found::default();
-        let scopes: Vec<Option<&str>> = match namespaces {
-            Namespaces::Named(names) => names.iter().map(|name| Some(name.as_str())).collect(),
-            Namespaces::All => vec![None],
-        };
-        for scope in scopes {
-            self.add_workloads(scope, selector, &mut found, told)?;
-        }
-        if *namespaces == Namespaces::All && found.unlisted.iter().any(|of| of.resource == "pods") {
-            found = Found::default();
-            for name in self.namespaces()? {
-                self.add_workloads(Some(&name), selector, &mut found, told)?;
+        let mut names: Vec<String> = Vec::new();
+        match namespaces {
+            Namespaces::Named(wanted) => names.clone_from(wanted),
+            Namespaces::All => {
+                Reading::new(self, None, selector, told, &mut found).read()?;
+                if found.unlisted.iter().any(|of| of.resource == "pods") {
+                    found = Found::default();
+                    names = self.namespaces()?;
+                }
             }
+        }
+        for name in &names {
+            Reading::new(self, Some(name), selector, told, &mut found).read()?;
         }
         match found.unlisted.first() {
             Some(Unlisted { namespace, resource, failure }) if found.workloads.is_empty() => {
@@ -124,108 +125,6 @@ impl Cluster {
         let doing = "listing all namespaces, since the pods of the whole cluster may not be listed; name some by --namespace";
         listed.map_err(|failure| self.error(doing.to_owned(), failure))?;
         Ok(names)
-    }
-
-    fn add_workloads(
-        &self,
-        namespace: Option<&str>,
-        selector: Option<&Selector>,
-        found: &mut Found,
-        told: &mut dyn FnMut(&str, usize),
-    ) -> Result<(), ClusterError> {
-        let Some((pods, alike)) =
-            self.allowed(namespace, "pods", found, || self.pods_by_owner(namespace, selector, told))?
-        else {
-            return Ok(());
-        };
-        let (replica_sets, selected) = (BTreeMap::new(), selector.is_some());
-        let mut owned = Owned { cluster: self, pods, alike, replica_sets, selected };
-        let mut has_sets = true;
-        for kind in [WorkloadKind::ReplicaSet, WorkloadKind::Deployment, WorkloadKind::StatefulSet] {
-            if kind == WorkloadKind::Deployment && !has_sets {
-                // No Deployment is known to own a pod then.
-                continue;
-            }
-            let read = || self.add_objects(namespace, kind, &mut owned, told);
-            let listed = self.allowed(namespace, kind.plural(), found, read)?;
-            has_sets &= listed.is_some() || kind != WorkloadKind::ReplicaSet;
-            found.workloads.extend(listed.unwrap_or_default());
-        }
-        Ok(())
-    }
-
-    /// What `read` gives; `None` where the rights for it are lacking, which is noted.
-    fn allowed<T>(
-        &self,
-        namespace: Option<&str>,
-        resource: &str,
-        found: &mut Found,
-        read: impl FnOnce() -> Result<T, ApiFailure>,
-    ) -> Result<Option<T>, ClusterError> {
-        match read() {
-            Ok(value) => Ok(Some(value)),
-            Err(failure) if failure.kind == FailureKind::Forbidden => {
-                let (namespace, resource) = (namespace.map(str::to_owned), resource.to_owned());
-                found.unlisted.push(Unlisted { namespace, resource, failure });
-                Ok(None)
-            }
-            Err(failure) => Err(self.error(listing(resource, namespace), failure)),
-        }
-    }
-
-    /// The pods of replica sets and stateful sets, and what controls the pods with the same labels.
-    fn pods_by_owner(
-        &self,
-        namespace: Option<&str>,
-        selector: Option<&Selector>,
-        told: &mut dyn FnMut(&str, usize),
-    ) -> Result<(Pods, Alike), ApiFailure> {
-        let now = Timestamp::now();
-        let (mut found, mut alike, mut count) = (Pods::new(), Listed::default(), 0);
-        self.list(&path("/api/v1", namespace, "pods"), selector, |page| {
-            let page = pods::listed(page, now)?;
-            count += page.len();
-            for mut listed in page {
-                let (namespace, labels) = (mem::take(&mut listed.namespace), mem::take(&mut listed.labels));
-                let controller = listed.pod.controller.as_ref();
-                if !matches!(listed.pod.phase, Phase::Succeeded | Phase::Failed) {
-                    alike.add(namespace, labels, controller);
-                }
-                let known = controller
-                    .filter(|owner| owner.is("apps", "ReplicaSet") || owner.is("apps", "StatefulSet"));
-                if let Some(uid) = known.map(|owner| owner.uid.clone()) {
-                    found.entry(uid).or_default().push(listed);
-                }
-            }
-            told("pods", count);
-            Ok(())
-        })?;
-        Ok((found, alike.finished()))
-    }
-
-    /// Reads all objects of a kind. A replica set is remembered, the others are workloads.
-    fn add_objects(
-        &self,
-        namespace: Option<&str>,
-        kind: WorkloadKind,
-        owned: &mut Owned<'_>,
-        told: &mut dyn FnMut(&str, usize),
-    ) -> Result<Vec<OwnedWorkload>, ApiFailure> {
-        let path = kind.path(namespace);
-        let (mut workloads, mut count) = (Vec::new(), 0);
-        let take = |page: Vec<Object>| {
-            count += page.len();
-            for object in page {
-                workloads.extend(owned.take(kind, object)?);
-            }
-            told(kind.plural(), count);
-            Ok(())
-        };
-        match kind {
-            WorkloadKind::ReplicaSet => self.read_pages(&path, None, Request::list_metadata, take)?,
-            _ => self.list(&path, None, take)?,
-        }
-        Ok(workloads)
     }
 
     /// Finds out which volumes of the pods of these workloads lie on their nodes, by one list of claims for each
@@ -259,18 +158,105 @@ impl OwnedWorkload {
     }
 }
 
-/// What is known of the pods while the lists of their owners are read.
-struct Owned<'a> {
+/// The lists of a namespace, or of the cluster, while they are read.
+struct Reading<'a> {
     cluster: &'a Cluster,
+    namespace: Option<&'a str>,
+    selector: Option<&'a Selector>,
+    told: &'a mut dyn FnMut(&str, usize),
+    found: &'a mut Found,
+    /// The pods of replica sets and stateful sets whose owner was not read yet.
     pods: Pods,
+    /// What controls the pods with the same labels.
     alike: Alike,
     /// By the UIDs of the Deployments.
     replica_sets: BTreeMap<String, ReplicaSets>,
-    /// Whether the pods were selected, so that a workload without any is none that was asked for.
-    selected: bool,
 }
 
-impl Owned<'_> {
+impl<'a> Reading<'a> {
+    fn new(
+        cluster: &'a Cluster,
+        namespace: Option<&'a str>,
+        selector: Option<&'a Selector>,
+        told: &'a mut dyn FnMut(&str, usize),
+        found: &'a mut Found,
+    ) -> Self {
+        let (pods, alike, replica_sets) = Default::default();
+        Self { cluster, namespace, selector, told, found, pods, alike, replica_sets }
+    }
+
+    fn read(mut self) -> Result<(), ClusterError> {
+        let pods = self.read_pods();
+        if self.is_allowed("pods", pods)? {
+            let mut has_sets = true;
+            for kind in [WorkloadKind::ReplicaSet, WorkloadKind::Deployment, WorkloadKind::StatefulSet] {
+                if kind == WorkloadKind::Deployment && !has_sets {
+                    // No Deployment is known to own a pod then.
+                    continue;
+                }
+                let objects = self.read_objects(kind);
+                has_sets &= self.is_allowed(kind.plural(), objects)? || kind != WorkloadKind::ReplicaSet;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a list could be read; false where the rights for it are lacking, which is noted.
+    fn is_allowed(&mut self, resource: &str, read: Result<(), ApiFailure>) -> Result<bool, ClusterError> {
+        match read {
+            Ok(()) => Ok(true),
+            Err(failure) if failure.kind == FailureKind::Forbidden => {
+                let (namespace, resource) = (self.namespace.map(str::to_owned), resource.to_owned());
+                self.found.unlisted.push(Unlisted { namespace, resource, failure });
+                Ok(false)
+            }
+            Err(failure) => Err(self.cluster.error(listing(resource, self.namespace), failure)),
+        }
+    }
+
+    fn read_pods(&mut self) -> Result<(), ApiFailure> {
+        let now = Timestamp::now();
+        let (mut alike, mut count) = (Listed::default(), 0);
+        self.cluster.list(&path("/api/v1", self.namespace, "pods"), self.selector, |page| {
+            let page = pods::listed(page, now)?;
+            count += page.len();
+            for mut listed in page {
+                let (namespace, labels) = (mem::take(&mut listed.namespace), mem::take(&mut listed.labels));
+                let controller = listed.pod.controller.as_ref();
+                if !matches!(listed.pod.phase, Phase::Succeeded | Phase::Failed) {
+                    alike.add(namespace, labels, controller);
+                }
+                let known = controller
+                    .filter(|owner| owner.is("apps", "ReplicaSet") || owner.is("apps", "StatefulSet"));
+                if let Some(uid) = known.map(|owner| owner.uid.clone()) {
+                    self.pods.entry(uid).or_default().push(listed);
+                }
+            }
+            (self.told)("pods", count);
+            Ok(())
+        })?;
+        self.alike = alike.finished();
+        Ok(())
+    }
+
+    /// Reads all objects of a kind. A replica set is remembered, the others are workloads.
+    fn read_objects(&mut self, kind: WorkloadKind) -> Result<(), ApiFailure> {
+        let (cluster, path, mut count) = (self.cluster, kind.path(self.namespace), 0);
+        let take = |page: Vec<Object>| {
+            count += page.len();
+            for object in page {
+                let workload = self.take(kind, object)?;
+                self.found.workloads.extend(workload);
+            }
+            (self.told)(kind.plural(), count);
+            Ok(())
+        };
+        match kind {
+            WorkloadKind::ReplicaSet => cluster.read_pages(&path, None, Request::list_metadata, take),
+            _ => cluster.list(&path, None, take),
+        }
+    }
+
     fn take(&mut self, kind: WorkloadKind, object: Object) -> Result<Option<OwnedWorkload>, ApiFailure> {
         let meta = &object.metadata;
         if kind == WorkloadKind::ReplicaSet {
@@ -291,7 +277,7 @@ impl Owned<'_> {
         let sets = self.sets_of(kind, &owner, &replica_sets);
         let listed = sets.iter().filter_map(|set| self.pods.remove(&set.uid)).flatten();
         let mut pods: Vec<LivePod> = listed.map(|listed| listed.pod).collect();
-        if self.selected && pods.is_empty() {
+        if self.selector.is_some() && pods.is_empty() {
             return Ok(None);
         }
         pods.sort_by(|one, other| one.name.cmp(&other.name));
