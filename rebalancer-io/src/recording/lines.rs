@@ -226,7 +226,7 @@ pub(super) fn write_lines(
     writer: &mut impl Write,
     digits: Option<usize>,
 ) -> io::Result<()> {
-    let mut writer = Capped { inner: writer, left: MAX_BYTES };
+    let mut left = MAX_BYTES;
     let header = Header {
         format: FORMAT.into(),
         tool_version: recording.tool_version.clone(),
@@ -234,35 +234,14 @@ pub(super) fn write_lines(
         evaluation_time: recording.evaluation_time.to_string(),
         config: recording.config.clone(),
     };
-    write_line(&header, &mut writer)?;
+    write_line(&header, writer, &mut left)?;
     for exchange in &recording.exchanges {
-        write_line(&Line::Exchange(Box::new(exchange_line(exchange, digits))), &mut writer)?;
+        write_line(&Line::Exchange(Box::new(exchange_line(exchange, digits))), writer, &mut left)?;
     }
     if let Some(facts) = &recording.workload {
-        write_line(&Line::Workload { facts: facts.clone() }, &mut writer)?;
+        write_line(&Line::Workload { facts: facts.clone() }, writer, &mut left)?;
     }
-    write_line(&Line::End { exchanges: recording.exchanges.len() }, &mut writer)
-}
-
-/// Refuses to write what could not be read back.
-struct Capped<W> {
-    inner: W,
-    left: u64,
-}
-
-impl<W: Write> Write for Capped<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        let left = self.left.checked_sub(written as u64);
-        self.left = left.ok_or_else(|| {
-            io::Error::other(format!("it is larger than {MAX_BYTES} bytes; aggregate the queries by pod"))
-        })?;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
+    write_line(&Line::End { exchanges: recording.exchanges.len() }, writer, &mut left)
 }
 
 fn exchange_line(exchange: &Exchange, digits: Option<usize>) -> ExchangeLine {
@@ -293,22 +272,26 @@ fn exchange_line(exchange: &Exchange, digits: Option<usize>) -> ExchangeLine {
     }
 }
 
-fn write_line(line: &impl Serialize, writer: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *writer, line)?;
-    writer.write_all(b"\n")
+/// Refuses to write what could not be read back: more than the bytes that are left.
+fn write_line(line: &impl Serialize, writer: &mut impl Write, left: &mut u64) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    *left = left.checked_sub(text.len() as u64).ok_or_else(|| {
+        io::Error::other(format!("it is larger than {MAX_BYTES} bytes; aggregate the queries by pod"))
+    })?;
+    writer.write_all(&text)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use super::Capped;
+    use super::write_line;
 
     #[test]
     fn what_could_not_be_read_again_is_not_written() {
-        let mut capped = Capped { inner: Vec::new(), left: 10 };
-        capped.write_all(&[b'a'; 10]).expect("the limit itself is allowed");
-        let error = capped.write_all(b"a").expect_err("one more");
+        let (mut written, mut left) = (Vec::new(), 10);
+        write_line(&"1234567", &mut written, &mut left).expect("the limit itself is allowed");
+        assert_eq!((written.len(), left), (10, 0));
+        let error = write_line(&1, &mut written, &mut left).expect_err("one more");
         assert!(error.to_string().starts_with("it is larger than"), "{error}");
     }
 }
