@@ -1,7 +1,7 @@
 //! Reads kubeconfigs within limits, merges them, and builds the configuration of a context.
 //!
 //! A kubeconfig is full of secrets, and in a damaged one any value may be a secret. So no message contains a
-//! value: it gives file, line and key instead.
+//! value: it gives file and line instead.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -21,58 +21,13 @@ use crate::{pem, proxies};
 /// certificates.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// Keys of a kubeconfig. Any other text before a colon may be part of a value.
-const KEYS: [&str; 41] = [
-    "apiVersion",
-    "args",
-    "as",
-    "as-groups",
-    "as-uid",
-    "as-user-extra",
-    "auth-provider",
-    "certificate-authority",
-    "certificate-authority-data",
-    "client-certificate",
-    "client-certificate-data",
-    "client-key",
-    "client-key-data",
-    "cluster",
-    "clusters",
-    "command",
-    "config",
-    "context",
-    "contexts",
-    "current-context",
-    "disable-compression",
-    "env",
-    "exec",
-    "extension",
-    "extensions",
-    "insecure-skip-tls-verify",
-    "installHint",
-    "interactiveMode",
-    "kind",
-    "name",
-    "namespace",
-    "password",
-    "preferences",
-    "provideClusterInfo",
-    "proxy-url",
-    "server",
-    "tls-server-name",
-    "token",
-    "tokenFile",
-    "user",
-    "username",
-];
-
 /// Reads one file. Relative paths in it are relative to its directory.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, String> {
     let text = text(path)?;
-    let mut kubeconfig = Kubeconfig::from_yaml(&text).map_err(|error| problem(&error, &text))?;
+    let mut kubeconfig = Kubeconfig::from_yaml(&text).map_err(|error| problem(&error))?;
     if let Some(folder) = path.parent() {
         paths(&mut kubeconfig).for_each(|path| {
             if let Some(whole) = folder.join(&*path).to_str() {
@@ -88,7 +43,7 @@ pub(super) fn read(path: &Path) -> Result<Kubeconfig, String> {
 /// # Errors
 /// If their kinds differ.
 pub(super) fn merge(merged: Kubeconfig, next: Kubeconfig) -> Result<Kubeconfig, String> {
-    merged.merge(next).map_err(|error| problem(&error, ""))
+    merged.merge(next).map_err(|error| problem(&error))
 }
 
 /// The paths in a kubeconfig that point to files.
@@ -132,8 +87,8 @@ fn text(path: &Path) -> Result<String, String> {
     text.ok_or_else(|| "is no text".to_owned())
 }
 
-/// What is wrong with a kubeconfig of this text.
-fn problem(error: &KubeconfigError, text: &str) -> String {
+/// What is wrong with a kubeconfig.
+fn problem(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::Parse(error) => {
             let what = match error.without_snippet() {
@@ -149,12 +104,12 @@ fn problem(error: &KubeconfigError, text: &str) -> String {
                 YamlError::SerdeMissingField { field, .. } => {
                     return format!(
                         "is not valid YAML of a kubeconfig: {}`{field}` is missing",
-                        place(error, text)
+                        place(error)
                     );
                 }
                 _ => "look for a tab, an indentation or a quotation mark that does not fit",
             };
-            format!("is not valid YAML of a kubeconfig: {}{what}", place(error, text))
+            format!("is not valid YAML of a kubeconfig: {}{what}", place(error))
         }
         KubeconfigError::KindMismatch => "is of another `kind` than the files before it".to_owned(),
         KubeconfigError::ApiVersionMismatch => {
@@ -164,18 +119,10 @@ fn problem(error: &KubeconfigError, text: &str) -> String {
     }
 }
 
-/// Such as `line 12, key token: `.
-fn place(error: &YamlError, text: &str) -> String {
-    let Some(line) = error.location().map(|location| location.line()).filter(|line| *line > 0) else {
-        return String::new();
-    };
-    let number = usize::try_from(line).unwrap_or(usize::MAX);
-    let before_colon = text.lines().nth(number - 1).and_then(|line| line.split_once(':'));
-    let key = before_colon.map(|(key, _)| key.trim_start_matches(['-', ' ', '\t', '{']).trim());
-    match key.filter(|key| KEYS.contains(key)) {
-        Some(key) => format!("line {line}, key {key}: "),
-        None => format!("line {line}: "),
-    }
+/// Such as `line 12: `.
+fn place(error: &YamlError) -> String {
+    let line = error.location().map(|location| location.line()).filter(|line| *line > 0);
+    line.map(|line| format!("line {line}: ")).unwrap_or_default()
 }
 
 /// The configuration of the context of this name.

@@ -216,18 +216,18 @@ fn read_in_background(output: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 
 /// Tells a plugin whether it may prompt a person, like `kubectl` does.
 fn settle_terminal(exec: &mut ExecConfig, is_terminal: bool) -> Result<(), String> {
-    match exec.interactive_mode {
-        Some(ExecInteractiveMode::Always) if !is_terminal => {
-            Err("the exec plugin asks for a terminal (interactiveMode: Always), and standard input is none; \
-                 sign in at a terminal, or use another user"
-                .to_owned())
-        }
-        _ if is_terminal => Ok(()),
-        _ => {
-            exec.interactive_mode = Some(ExecInteractiveMode::Never);
-            Ok(())
-        }
+    if is_terminal {
+        return Ok(());
     }
+    if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
+        return Err(
+            "the exec plugin asks for a terminal (interactiveMode: Always), and standard input is none; \
+                    sign in at a terminal, or use another user"
+                .to_owned(),
+        );
+    }
+    exec.interactive_mode = Some(ExecInteractiveMode::Never);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -298,8 +298,8 @@ fn no_value_of_a_damaged_kubeconfig_is_quoted() {
     let data = "aHVudGVyMi1odW50ZXIyLWh1bnRlcjI=";
     let users = [
         (format!("    token: {SECRET}\n\tpassword: {SECRET}"), "line 16"),
-        (format!("    token: {SECRET}\n    token: {SECRET}"), "key token: a key stands there twice"),
-        (format!("    token: [{SECRET}]"), "line 16, key token: a value there is of the wrong type"),
+        (format!("    token: {SECRET}\n    token: {SECRET}"), "line 17: a key stands there twice"),
+        (format!("    token: [{SECRET}]"), "line 16: a value there is of the wrong type"),
         (format!("    token: {{a: {SECRET}}}"), "line 16"),
         (format!("    token: \"{SECRET}"), "line"),
         (format!("    token: {SECRET}: {SECRET}"), "line 16"),
@@ -307,13 +307,10 @@ fn no_value_of_a_damaged_kubeconfig_is_quoted() {
         (format!("    token: |\n      {SECRET}\n   {SECRET}: x"), "line"),
         (format!("    token: *{SECRET}"), "line 16"),
         (format!("    token: !!int {SECRET}"), "line 16"),
-        (format!("    as-groups: {SECRET}"), "line 16, key as-groups: a value there is of the wrong type"),
-        (format!("    exec: {SECRET}"), "line 16, key exec"),
+        (format!("    as-groups: {SECRET}"), "line 16: a value there is of the wrong type"),
+        (format!("    exec: {SECRET}"), "line 16: "),
         (format!("    exec:\n      command: x\n      interactiveMode: {SECRET}"), "line 18"),
-        (
-            format!("    exec:\n      command: x\n      provideClusterInfo: {SECRET}"),
-            "line 18, key provideClusterInfo",
-        ),
+        (format!("    exec:\n      command: x\n      provideClusterInfo: {SECRET}"), "line 18: "),
         (format!("    client-key-data: {SECRET}!\n    client-certificate-data: {data}"), "not base64"),
         (format!("    client-key-data: {data}\n    client-certificate-data: {data}"), "holds no PEM"),
         (format!("    client-key-data: {data}"), "go together"),
