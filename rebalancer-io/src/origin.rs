@@ -87,13 +87,14 @@ pub fn one_origin<T: Transport>(
     pods: &[LivePod],
     at: Timestamp,
 ) -> Result<(), OriginError> {
-    let mut mixed: Option<Mixed> = None;
-    doubled(client, queries, at, &mut |family, found| {
+    for (family, found) in doubled(client, queries, at)? {
         let (rows, times) = found?;
-        mixed = Seen { family, pods, at, times: &times }.mixed(&rows.iter().collect::<Vec<&RawSample>>());
-        Ok(mixed.is_none())
-    })?;
-    mixed.map_or(Ok(()), |mixed| Err(OriginError::Mixed(mixed)))
+        let seen = Seen { family, pods, at, times: &times };
+        if let Some(mixed) = seen.mixed(&rows.iter().collect::<Vec<&RawSample>>()) {
+            return Err(OriginError::Mixed(mixed));
+        }
+    }
+    Ok(())
 }
 
 /// A workload whose series are looked at together with those of others.
@@ -130,7 +131,7 @@ pub fn origins_of<T: Transport>(
     at: Timestamp,
 ) -> Result<Vec<Origin>, QueryError> {
     let mut origins = vec![Origin::One; workloads.len()];
-    doubled(client, queries, at, &mut |family, found| {
+    for (family, found) in doubled(client, queries, at)? {
         let (rows, times) = match found {
             Err(error) if matches!(*error.kind, ErrorKind::TooLarge { .. }) => Default::default(),
             found => found?,
@@ -160,8 +161,7 @@ pub fn origins_of<T: Transport>(
                 None => {}
             }
         }
-        Ok(true)
-    })?;
+    }
     Ok(origins)
 }
 
@@ -186,40 +186,28 @@ fn spread(rows: &[&RawSample]) -> f64 {
 /// The series of a metric that disagree, and the times of their newest samples.
 type Apart = (Vec<RawSample>, Vec<RawSample>);
 
-/// Looks at what was found of a metric, and says whether more is to be shown.
-type Look<'l> = &'l mut dyn FnMut(&Family, Result<Apart, QueryError>) -> Result<bool, QueryError>;
-
-/// Shows `look` the series of each metric that has several for one thing whose values differ, until it has seen enough.
-fn doubled<T: Transport>(
-    client: &PrometheusClient<T>,
-    queries: &OriginQueries,
+/// The series of each metric that has several for one thing whose values differ, asked for one metric after the other.
+fn doubled<'q, T: Transport>(
+    client: &'q PrometheusClient<T>,
+    queries: &'q OriginQueries,
     at: Timestamp,
-    look: Look<'_>,
-) -> Result<(), QueryError> {
+) -> Result<impl Iterator<Item = (&'static Family, Result<Apart, QueryError>)>, QueryError> {
     let mut doubled: BTreeSet<String> = BTreeSet::new();
     for several in &queries.several {
         let answer = client.raw(several, at)?;
         doubled.extend(answer.into_iter().filter_map(|mut row| row.labels.remove(METRIC_LABEL)));
     }
-    for FamilyQueries { family, suspects, apart, times } in &queries.families {
-        if !doubled.contains(&family.name()) {
-            continue;
-        }
+    let apart = move |FamilyQueries { suspects, apart, times, .. }: &FamilyQueries| {
         if let Some(suspects) = suspects
             && client.raw(suspects, at)?.is_empty()
         {
-            continue;
+            return Ok(None);
         }
-        let found = match client.raw(apart, at) {
-            Ok(rows) if rows.len() < 2 => continue,
-            Ok(rows) => client.raw(times, at).map(|times| (rows, times)),
-            Err(error) => Err(error),
-        };
-        if !look(family, found)? {
-            break;
-        }
-    }
-    Ok(())
+        let rows = client.raw(apart, at)?;
+        if rows.len() < 2 { Ok(None) } else { Ok(Some((rows, client.raw(times, at)?))) }
+    };
+    let families = queries.families.iter().filter(move |of| doubled.contains(&of.family.name()));
+    Ok(families.filter_map(move |of| Some((of.family, apart(of).transpose()?))))
 }
 
 /// What the series is of.

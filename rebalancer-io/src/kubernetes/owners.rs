@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::StatefulSetUpdateStrategy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use rebalancer_core::{ApiFailure, Controller, OwnerStatus, PAUSED};
 use serde::de::IgnoredAny;
@@ -75,8 +76,8 @@ struct SpecFields {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Spec {
     replicas: Option<u32>,
-    #[serde(deserialize_with = "null_is_empty")]
-    update_strategy: UpdateStrategy,
+    /// Of a `StatefulSet`.
+    update_strategy: Option<StatefulSetUpdateStrategy>,
     /// The labels by which it finds its pods.
     pub(super) selector: Option<LabelSelector>,
     /// The workload from which a `Rollout` may take its pod template, and then its selector too.
@@ -87,22 +88,6 @@ pub(super) struct Spec {
 pub(super) struct WorkloadRef {
     pub(super) kind: String,
     pub(super) name: String,
-}
-
-/// How a `StatefulSet` is updated.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct UpdateStrategy {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    #[serde(deserialize_with = "null_is_empty")]
-    rolling_update: RollingUpdate,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RollingUpdate {
-    partition: Option<u32>,
 }
 
 /// The server omits counts of zero.
@@ -300,6 +285,8 @@ impl Object {
             WorkloadKind::Rollout => (&status.stable_rs, &status.current_pod_hash),
             _ => (&status.current_revision, &status.update_revision),
         };
+        let strategy = spec.update_strategy.as_ref();
+        let partition = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.partition);
         OwnerStatus {
             generation: metadata.generation,
             observed_generation: status.observed_generation.as_ref().and_then(Generation::number),
@@ -308,8 +295,8 @@ impl Object {
             updated_replicas: updates.then_some(status.updated_replicas),
             current_revision: current_revision.clone(),
             update_revision: update_revision.clone(),
-            partition: spec.update_strategy.rolling_update.partition.unwrap_or(0),
-            on_delete: spec.update_strategy.kind.as_deref() == Some("OnDelete"),
+            partition: partition.and_then(|partition| u32::try_from(partition).ok()).unwrap_or(0),
+            on_delete: strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete")),
             paused: metadata.paused(),
             ..OwnerStatus::silent(controller.clone(), top.clone())
         }

@@ -9,12 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    ContainerState, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodIP,
+};
 use rebalancer_core::{ApiFailure, Controller, FailureKind, LivePod, LocalVolume, Phase};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use super::fields::{controlling, elapsed, moment, null_is_empty};
+use super::fields::{controlling, elapsed, moment, null_is_empty, timestamp};
 use super::protections;
 use super::volumes::unlocated;
 
@@ -224,23 +227,11 @@ struct Spec {
 #[serde(rename_all = "camelCase")]
 struct Volume {
     name: String,
-    empty_dir: Option<EmptyDir>,
+    empty_dir: Option<EmptyDirVolumeSource>,
     host_path: Option<IgnoredAny>,
-    persistent_volume_claim: Option<ClaimReference>,
+    persistent_volume_claim: Option<PersistentVolumeClaimVolumeSource>,
     /// A claim created for the pod.
     ephemeral: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ClaimReference {
-    claim_name: String,
-}
-
-#[derive(Deserialize)]
-struct EmptyDir {
-    #[serde(default)]
-    medium: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -252,13 +243,7 @@ struct Status {
     #[serde(default, deserialize_with = "null_is_empty")]
     container_statuses: Vec<Container>,
     #[serde(rename = "podIPs", default, deserialize_with = "null_is_empty")]
-    pod_ips: Vec<PodIp>,
-}
-
-#[derive(Deserialize)]
-struct PodIp {
-    #[serde(default)]
-    ip: String,
+    pod_ips: Vec<PodIP>,
 }
 
 #[derive(Deserialize)]
@@ -270,20 +255,7 @@ struct Condition {
 
 #[derive(Deserialize)]
 struct Container {
-    #[serde(default)]
-    state: ContainerState,
-}
-
-#[derive(Deserialize, Default)]
-struct ContainerState {
-    running: Option<RunningContainer>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RunningContainer {
-    #[serde(default, deserialize_with = "moment")]
-    started_at: Option<Timestamp>,
+    state: Option<ContainerState>,
 }
 
 impl Item {
@@ -374,10 +346,10 @@ impl Status {
 
     /// When the most recently started running container started.
     fn latest_start(&self) -> Option<Timestamp> {
-        self.container_statuses
-            .iter()
-            .filter_map(|container| container.state.running.as_ref()?.started_at)
-            .max()
+        let started = |container: &Container| {
+            timestamp(container.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
+        };
+        self.container_statuses.iter().filter_map(started).max()
     }
 }
 

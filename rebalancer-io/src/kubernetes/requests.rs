@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::Resource;
 use kube::api::{GetParams, ListParams, PostParams};
 use kube::core::{Request, request};
@@ -43,17 +44,10 @@ pub(super) struct List<T> {
     items: Vec<T>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ListMeta {
-    #[serde(rename = "continue")]
-    continue_token: Option<String>,
-}
-
 impl<T> List<T> {
     /// The token that asks for the next page; `None` on the last page.
     fn next(&self) -> Option<String> {
-        self.metadata.continue_token.clone().filter(|token| !token.is_empty())
+        self.metadata.continue_.clone().filter(|token| !token.is_empty())
     }
 }
 

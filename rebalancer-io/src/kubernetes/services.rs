@@ -28,15 +28,6 @@ pub struct FoundServer {
     pub family: &'static str,
 }
 
-/// A kind of metrics server, and how its Service is known.
-struct Family {
-    name: &'static str,
-    /// All of these labels.
-    labels: &'static [(&'static str, &'static str)],
-    /// What stands in front of `/api/v1`.
-    path: &'static str,
-}
-
 const NAME: &str = "app.kubernetes.io/name";
 const COMPONENT: &str = "app.kubernetes.io/component";
 const PART_OF: &str = "app.kubernetes.io/part-of";
@@ -44,28 +35,32 @@ const PART_OF: &str = "app.kubernetes.io/part-of";
 /// Path of the first tenant of a VictoriaMetrics cluster.
 const TENANT_0: &str = "/select/0/prometheus";
 
+/// The name of a kind of metrics server, all of the labels by which its Service is known, and what stands in front of
+/// `/api/v1`.
+type Family = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
 /// The kinds that are looked for; of several that fit a Service, the first.
 const FAMILIES: [Family; 20] = [
-    family("kube-prometheus-stack", &[("app", "kube-prometheus-stack-prometheus")], ""),
-    family("kube-prometheus-stack", &[("app", "prometheus-operator-prometheus")], ""),
-    family("Rancher monitoring", &[("app", "rancher-monitoring-prometheus")], ""),
-    family("kube-prometheus", &[(PART_OF, "kube-prometheus"), (COMPONENT, "prometheus")], ""),
-    family(OPERATED, &[("operated-prometheus", "true")], ""),
-    family("the Prometheus community chart", &[(NAME, "prometheus"), (COMPONENT, "server")], ""),
-    family("the Prometheus community chart", &[("app", "prometheus"), ("component", "server")], ""),
-    family("the Prometheus community chart", &[("app", "prometheus-server")], ""),
-    family("VictoriaMetrics single", &[(NAME, "victoria-metrics-single")], ""),
-    family("VictoriaMetrics operator (vmsingle)", &[(NAME, "vmsingle")], ""),
-    family("VictoriaMetrics operator (vmselect)", &[(NAME, "vmselect")], TENANT_0),
-    family("VictoriaMetrics cluster (vmselect)", &[("app", "vmselect")], TENANT_0),
-    family("VictoriaMetrics cluster (vmselect)", &[(COMPONENT, "vmselect")], TENANT_0),
-    family("Thanos query", &[(NAME, "thanos"), (COMPONENT, "query")], ""),
-    family("Thanos query", &[(NAME, "thanos-query")], ""),
-    family("Thanos query", &[("app", "thanos-query")], ""),
-    family("Thanos query", &[("app", "thanos-querier")], ""),
-    family("Mimir", &[(NAME, "mimir"), (COMPONENT, "gateway")], "/prometheus"),
-    family("Mimir", &[(NAME, "mimir"), (COMPONENT, "nginx")], "/prometheus"),
-    family(MIMIR_FRONTEND, &[(NAME, "mimir"), (COMPONENT, "query-frontend")], "/prometheus"),
+    ("kube-prometheus-stack", &[("app", "kube-prometheus-stack-prometheus")], ""),
+    ("kube-prometheus-stack", &[("app", "prometheus-operator-prometheus")], ""),
+    ("Rancher monitoring", &[("app", "rancher-monitoring-prometheus")], ""),
+    ("kube-prometheus", &[(PART_OF, "kube-prometheus"), (COMPONENT, "prometheus")], ""),
+    (OPERATED, &[("operated-prometheus", "true")], ""),
+    ("the Prometheus community chart", &[(NAME, "prometheus"), (COMPONENT, "server")], ""),
+    ("the Prometheus community chart", &[("app", "prometheus"), ("component", "server")], ""),
+    ("the Prometheus community chart", &[("app", "prometheus-server")], ""),
+    ("VictoriaMetrics single", &[(NAME, "victoria-metrics-single")], ""),
+    ("VictoriaMetrics operator (vmsingle)", &[(NAME, "vmsingle")], ""),
+    ("VictoriaMetrics operator (vmselect)", &[(NAME, "vmselect")], TENANT_0),
+    ("VictoriaMetrics cluster (vmselect)", &[("app", "vmselect")], TENANT_0),
+    ("VictoriaMetrics cluster (vmselect)", &[(COMPONENT, "vmselect")], TENANT_0),
+    ("Thanos query", &[(NAME, "thanos"), (COMPONENT, "query")], ""),
+    ("Thanos query", &[(NAME, "thanos-query")], ""),
+    ("Thanos query", &[("app", "thanos-query")], ""),
+    ("Thanos query", &[("app", "thanos-querier")], ""),
+    ("Mimir", &[(NAME, "mimir"), (COMPONENT, "gateway")], "/prometheus"),
+    ("Mimir", &[(NAME, "mimir"), (COMPONENT, "nginx")], "/prometheus"),
+    (MIMIR_FRONTEND, &[(NAME, "mimir"), (COMPONENT, "query-frontend")], "/prometheus"),
 ];
 
 /// The Service that the operator makes for all servers of a namespace together.
@@ -74,20 +69,12 @@ const OPERATED: &str = "the Prometheus operator (prometheus-operated)";
 /// Stands behind the gateway, where there is one.
 const MIMIR_FRONTEND: &str = "Mimir (query-frontend)";
 
-const fn family(
-    name: &'static str,
-    labels: &'static [(&'static str, &'static str)],
-    path: &'static str,
-) -> Family {
-    Family { name, labels, path }
-}
-
 /// Names of the port of the query API, where a Service has several; the first that is there.
 const PORTS: [&str; 7] = ["http-web", "web", "http", "http-metric", "http-metrics", "http-query", "https"];
 
 /// The names of the kinds that are looked for, each once.
 pub fn known_servers() -> String {
-    let mut names: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
+    let mut names: Vec<&str> = FAMILIES.map(|(name, ..)| name).to_vec();
     names.dedup();
     names.join(", ")
 }
@@ -135,7 +122,7 @@ impl Cluster {
 fn family_of(service: &Service) -> Option<&'static Family> {
     let labels = service.metadata.labels.as_ref()?;
     let has = |(key, value): &(&str, &str)| labels.get(*key).is_some_and(|label| label == value);
-    FAMILIES.iter().find(|family| family.labels.iter().all(has))
+    FAMILIES.iter().find(|(_, labels, _)| labels.iter().all(has))
 }
 
 fn metrics_servers(services: Vec<Service>) -> Vec<FoundServer> {
@@ -146,7 +133,7 @@ fn metrics_servers(services: Vec<Service>) -> Vec<FoundServer> {
 }
 
 fn matched(service: Service) -> Option<Match> {
-    let family = family_of(&service)?;
+    let (family, _, path) = *family_of(&service)?;
     let (ObjectMeta { name, namespace, .. }, spec) = (service.metadata, service.spec?);
     if spec.type_.as_deref() == Some("ExternalName") {
         return None;
@@ -163,10 +150,10 @@ fn matched(service: Service) -> Option<Match> {
         service: name?,
         port: port.port.to_string(),
         is_https: speaks_tls || port.name.as_deref() == Some("https"),
-        path: family.path.to_owned(),
+        path: path.to_owned(),
     };
     Some(Match {
-        found: FoundServer { address, family: family.name },
+        found: FoundServer { address, family },
         is_headless: spec.cluster_ip.as_deref() == Some("None"),
         selector: spec.selector.unwrap_or_default(),
     })

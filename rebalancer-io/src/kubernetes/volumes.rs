@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use k8s_openapi::api::core::v1::{
-    NodeSelectorRequirement, NodeSelectorTerm, PersistentVolumeClaim as Claim, VolumeNodeAffinity,
+    NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume, PersistentVolumeClaim as Claim,
+    PersistentVolumeSpec,
 };
 use rebalancer_core::{ApiFailure, FailureKind, LivePod, LocalVolume, Protection};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::cluster::Cluster;
 use super::requests::get;
@@ -82,19 +81,6 @@ pub(super) type IsLocal = Result<bool, String>;
 /// A claim whose volume was not looked for yet, as a list of pods shows it.
 pub(super) const fn unlocated(claim: String) -> LocalVolume {
     LocalVolume::UnknownClaim { claim, why: String::new() }
-}
-
-#[derive(Deserialize)]
-struct Volume {
-    spec: VolumeSpec,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct VolumeSpec {
-    local: Option<IgnoredAny>,
-    host_path: Option<IgnoredAny>,
-    node_affinity: Option<VolumeNodeAffinity>,
 }
 
 /// Provisioner and storage class, whose volumes are alike; a volume without a provisioner is alone.
@@ -169,11 +155,12 @@ impl Cluster {
         if kinds.len() == MAX_VOLUMES {
             return Err(format!("one of more than {MAX_VOLUMES} whose volumes would have to be read"));
         }
-        let read = || -> Result<Volume, ApiFailure> {
+        let read = || -> Result<PersistentVolume, ApiFailure> {
             self.exchange(get("/api/v1/persistentvolumes", &volume)?)?.read()
         };
         let place = read().map_err(|failure| unreadable("get persistentvolumes", &failure));
-        let place = place.map(|volume| volume.is_local());
+        let place =
+            place.and_then(|volume| Ok(is_on_a_node(&volume.spec.ok_or("whose volume tells nothing")?)));
         kinds.insert(kind, place.clone());
         place
     }
@@ -225,18 +212,15 @@ fn kind(claim: &Claim) -> Kind {
     (provisioner, class, alone)
 }
 
-impl Volume {
-    fn is_local(&self) -> bool {
-        let affinity = self.spec.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref());
-        let terms = affinity.map_or(&[][..], |required| &required.node_selector_terms);
-        let is_narrow = |term: &NodeSelectorTerm| {
-            let is_of_a_node =
-                |it: &NodeSelectorRequirement| !WIDE_KEYS.iter().any(|wide| it.key.contains(wide));
-            term.match_fields.as_ref().is_some_and(|fields| !fields.is_empty())
-                || term.match_expressions.iter().flatten().any(is_of_a_node)
-        };
-        self.spec.local.is_some() || self.spec.host_path.is_some() || terms.iter().any(is_narrow)
-    }
+fn is_on_a_node(volume: &PersistentVolumeSpec) -> bool {
+    let affinity = volume.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref());
+    let terms = affinity.map_or(&[][..], |required| &required.node_selector_terms);
+    let is_narrow = |term: &NodeSelectorTerm| {
+        let is_of_a_node = |it: &NodeSelectorRequirement| !WIDE_KEYS.iter().any(|wide| it.key.contains(wide));
+        term.match_fields.as_ref().is_some_and(|fields| !fields.is_empty())
+            || term.match_expressions.iter().flatten().any(is_of_a_node)
+    };
+    volume.local.is_some() || volume.host_path.is_some() || terms.iter().any(is_narrow)
 }
 
 #[cfg(test)]
@@ -301,8 +285,8 @@ mod tests {
             (tied("topology.kubernetes.io/zone"), false),
             (tied("csi.hetzner.cloud/location"), false),
         ] {
-            let volume: Volume = serde_json::from_str(&format!(r#"{{"spec": {spec}}}"#)).expect("a volume");
-            assert_eq!(volume.is_local(), expected, "{spec}");
+            let volume: PersistentVolumeSpec = serde_json::from_str(&spec).expect("a volume");
+            assert_eq!(is_on_a_node(&volume), expected, "{spec}");
         }
     }
 }

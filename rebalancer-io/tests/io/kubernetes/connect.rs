@@ -343,7 +343,11 @@ fn no_value_of_a_damaged_kubeconfig_is_quoted() {
             "    certificate-authority-data: LS0tLS1CRUdJTiBodW50ZXIyLS0tLS0KLS0tLS1FTkQgaHVudGVyMy0tLS0tCg==\n    server:",
             "holds no PEM certificate",
         ),
-        ("    user: sim", "    user: sim\n    namespace: [hunter2]", "key namespace"),
+        (
+            "    user: sim",
+            "    user: sim\n    namespace: [hunter2]",
+            "line 13: a value there is of the wrong type",
+        ),
         ("    cluster: sim", "    cluster: hunter2", "is not among the `clusters`"),
     ] {
         assert!(good.contains(from), "{from}");
