@@ -1,6 +1,5 @@
 //! From settings to a report: observe, decide, act. No single command owns these steps.
 
-pub mod ages;
 pub mod all;
 pub mod backtest;
 pub mod check;
@@ -15,5 +14,4 @@ pub mod recorded;
 pub mod replay;
 pub mod rotate;
 pub mod saved_plan;
-pub mod saver;
 pub mod scan;

@@ -13,7 +13,7 @@ use crate::cli::args::RecordArgs;
 use crate::failure::Failure;
 use crate::pipeline::decide::{find, living, partitions_past};
 use crate::pipeline::live::Live;
-use crate::pipeline::saver::Keep;
+use crate::pipeline::recorded::Keep;
 use crate::render;
 use crate::settings::decision::DecisionSettings;
 

@@ -1,10 +1,17 @@
-//! Compares the servers' clocks with this machine's. With a slow clock, a run would decide about a past whose
-//! pods may be gone; with a fast one, about a moment that no server knows yet.
+//! Whether answers are of now. Compares the servers' clocks with this machine's: with a slow clock, a run would decide about a
+//! past whose pods may be gone; with a fast one, about a moment that no server knows yet. Says also of which samples the age
+//! cannot be known.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rebalancer_core::Metric;
 use rebalancer_io::clock::Skew;
+use rebalancer_io::metrics::{UnknownAge, query_variable};
+use rebalancer_io::podstate::Answers;
+
+use crate::cli::args::GuardMode;
+use crate::settings::decision::DecisionSettings;
 
 /// A larger difference is a warning: it exceeds the time of a request, and any error of a clock set by NTP.
 const TOLD: Duration = Duration::from_secs(5);
@@ -97,6 +104,32 @@ fn length(apart: Duration) -> String {
         |(length, name)| format!("{} {name} ({seconds} s)", seconds / length),
     )
 }
+
+/// Warnings about samples that may be of any age.
+///
+/// # Errors
+/// With guards on, there being any.
+pub fn of_known_age(answers: &Answers, decision: &DecisionSettings) -> anyhow::Result<Vec<String>> {
+    let mut told: Vec<String> = Vec::new();
+    for (metric, why) in answers.unknown_ages.iter() {
+        let Some(why) = why else { continue };
+        let words = unknown_age(metric, why);
+        if decision.mode == GuardMode::Standard {
+            anyhow::bail!("{words}; {UNKNOWN_AGE_ADVICE}");
+        }
+        told.push(words);
+    }
+    Ok(told)
+}
+
+/// The message that the age of an own query's samples is unknown.
+pub fn unknown_age(metric: Metric, why: &UnknownAge) -> String {
+    format!("{metric}: it cannot be known how old the samples of {} are: {why}", query_variable(metric))
+}
+
+/// What to do about an unknown age.
+pub const UNKNOWN_AGE_ADVICE: &str = "MAX_SAMPLE_AGE is held against the series that a query reads: write it with \
+     plain selectors that the server has samples of, or turn the guards off by GUARDS=off";
 
 #[cfg(test)]
 mod tests {

@@ -28,7 +28,7 @@ use crate::pipeline::decide::living;
 use crate::pipeline::discover::kafka::{self, KafkaSource};
 use crate::pipeline::discover::server::MetricsServer;
 use crate::pipeline::kafka::{DirectKafka, Seen, Wanted as WantedOfKafka};
-use crate::pipeline::saver::{Keep, Saver};
+use crate::pipeline::recorded::{Keep, Saver};
 use crate::report::{FoundReport, WorkloadReport};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::queries;

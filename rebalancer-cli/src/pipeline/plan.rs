@@ -13,11 +13,10 @@ use rebalancer_io::podstate::{Aggregator, Answers};
 use rebalancer_io::recording::Recording;
 
 use crate::failure::Failure;
-use crate::pipeline::ages::of_known_age;
-use crate::pipeline::clocks::{self, now};
+use crate::pipeline::clocks::{self, now, of_known_age};
 use crate::pipeline::decide::{Known, Purpose, decide};
 use crate::pipeline::live::{Client, Live, Subject};
-use crate::pipeline::saver::{Keep, Saver};
+use crate::pipeline::recorded::{Keep, Saver};
 use crate::report::{Report, TargetReport};
 use crate::settings::decision::DecisionSettings;
 use crate::telemetry::notes::Stage;

@@ -17,7 +17,7 @@ use rebalancer_io::{file, states};
 
 use crate::cli::args::{DecisionArgs, SavedArgs};
 use crate::failure::Failure;
-use crate::pipeline::ages::of_known_age;
+use crate::pipeline::clocks::of_known_age;
 use crate::pipeline::decide::{Known, Purpose, decide};
 use crate::pipeline::live::owner;
 use crate::pipeline::recorded::{ReadBack, Recorded, read_back};

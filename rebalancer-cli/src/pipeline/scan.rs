@@ -22,8 +22,7 @@ use rebalancer_io::origin::{Origin, OriginError, one_origin};
 use rebalancer_io::podstate::{Aggregator, Answers};
 
 use crate::failure::{Failure, chain};
-use crate::pipeline::ages::of_known_age;
-use crate::pipeline::clocks::{self, now};
+use crate::pipeline::clocks::{self, now, of_known_age};
 use crate::pipeline::decide::{Known, Purpose, analyze, decide, living, needs_facts};
 use crate::pipeline::discover::kafka::KafkaSource;
 use crate::pipeline::kafka::Wanted as WantedOfKafka;

@@ -16,8 +16,7 @@ use rebalancer_io::prometheus::{ErrorKind, LabelledSample, PrometheusClient, Que
 
 use crate::cli::args::GuardMode;
 use crate::failure::Failure;
-use crate::pipeline::ages::{UNKNOWN_AGE_ADVICE, unknown_age};
-use crate::pipeline::clocks::now;
+use crate::pipeline::clocks::{UNKNOWN_AGE_ADVICE, now, unknown_age};
 use crate::pipeline::decide::living;
 use crate::pipeline::kafka::Seen;
 use crate::pipeline::live::{AskedOf, Live};
