@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rebalancer_core::diagnosis::may_be_ill;
 use rebalancer_core::{
-    Analysis, Assessment, Cure, Disturbance, Engine, Fact, Facts, Joined, LivePod, Metric, MetricIssues,
+    Analysis, Cure, Disturbance, Engine, Fact, Facts, Joined, LivePod, Metric, MetricIssues,
     Objection, Offsets, PerMetric, RotationOptions, Strategy, Workload, assess, disturbances,
     divided_targets, objections, remarks,
 };
@@ -200,11 +200,14 @@ pub fn conclude(
     known: &Known<'_>,
     purpose: Purpose<'_>,
 ) -> Report {
-    let disturbances = workload_disturbances(known.workload, purpose.rotation);
+    // Nothing is known of a workload without owners.
+    let rotation = purpose.rotation.filter(|_| !known.workload.owners.is_empty());
+    let disturbances = rotation.map_or_else(Vec::new, |options| disturbances(known.workload, options));
     let facts = complete(found, settings, known, &disturbances);
     let guards = if known.has_past { settings.guards } else { settings.guards.without_past() };
     let assessment = assess(analysis, &known.joined.set_aside, &facts, &guards, settings.strategy);
-    let targets = selected(analysis, &assessment);
+    let selected = assessment.selection.iter().flat_map(|selection| &selection.pods);
+    let targets: Vec<&str> = selected.map(|position| analysis.name(*position)).collect();
     let divided = purpose.rotation.and_then(|_| divided_targets(known.workload, &targets));
     let mut warnings = warnings(analysis, &known.joined, &known.asked);
     if !targets.is_empty() {
@@ -273,16 +276,14 @@ fn complete<'a>(
 /// Names the guards that were skipped because there is no history.
 fn unasked_guards(settings: &DecisionSettings, analysis: &Analysis<'_>, known: &Known<'_>) -> Option<String> {
     let guards = settings.guards;
-    let unasked: Vec<&str> =
-        [guards.persistence.map(|_| "persistence"), guards.outlier_trigger.map(|_| "outlier_trigger")]
-            .into_iter()
-            .flatten()
-            .collect();
-    if known.has_past || unasked.is_empty() || !needs_facts(settings, analysis) {
-        return None;
-    }
-    let are = if unasked.len() == 1 { "is" } else { "are" };
-    Some(format!("{} {are} not asked: what is replayed holds no history", unasked.join(" and ")))
+    let are = match (guards.persistence.is_some(), guards.outlier_trigger.is_some()) {
+        (true, true) => "persistence and outlier_trigger are",
+        (true, false) => "persistence is",
+        (false, true) => "outlier_trigger is",
+        (false, false) => return None,
+    };
+    let is_told = !known.has_past && needs_facts(settings, analysis);
+    is_told.then(|| format!("{are} not asked: what is replayed holds no history"))
 }
 
 /// Warnings about unusable optional inputs. Not about the history: its guard reports that.
@@ -306,12 +307,6 @@ fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
     all.into_iter().flatten().collect()
 }
 
-/// The names of the pods to rotate.
-fn selected<'a>(analysis: &'a Analysis<'_>, assessment: &Assessment) -> Vec<&'a str> {
-    let positions = assessment.selection.iter().flat_map(|selection| &selection.pods);
-    positions.map(|position| analysis.name(*position)).collect()
-}
-
 /// Why a target may not be evicted: every reason for each target.
 ///
 /// A pod without a known UID (a replay without `pods.json`) is not judged: nothing can be evicted there.
@@ -328,41 +323,30 @@ fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionS
         .collect()
 }
 
-/// Why the workload must be left alone now; empty if its owners are unknown.
-fn workload_disturbances(workload: &Workload, rotation: Option<&RotationOptions>) -> Vec<Disturbance> {
-    match rotation {
-        Some(options) if !workload.owners.is_empty() => disturbances(workload, options),
-        _ => Vec::new(),
-    }
-}
-
 /// Problems with the samples, one sentence per metric.
 fn warnings(analysis: &Analysis<'_>, joined: &Joined, asked: &[Metric]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for &metric in asked {
-        let issues = &joined.issues[metric];
-        let coverage = analysis.coverage()[metric];
-        if coverage.having == 0 && coverage.eligible > 0 {
-            let why = unusable_samples(issues);
-            warnings
-                .push(format!("{metric}: asked for, and no pod has it{why}: nothing is decided by {metric}"));
-        } else if !issues.missing.is_empty() && !joined.names.is_empty() {
-            let use_of_it = if coverage.is_usable() {
-                String::new()
-            } else {
-                format!("; {} must have it, so nothing is decided by {metric}", coverage.needed)
-            };
-            warnings.push(format!("{metric}: {}{use_of_it}", missing_samples(issues, joined.names.len())));
-        }
-    }
-    warnings
-}
-
-/// Which pods have no usable sample, and why.
-fn missing_samples(issues: &MetricIssues, all: usize) -> String {
     const NAMED: usize = 3;
-    let (missing, named) = (issues.missing.len(), first_of(&issues.missing, NAMED));
-    format!("{missing} of {all} pods have no usable sample{}: {named}", unusable_samples(issues))
+    let of_metric = |&metric: &Metric| {
+        let (issues, coverage) = (&joined.issues[metric], analysis.coverage()[metric]);
+        let why = unusable_samples(issues);
+        if coverage.having == 0 && coverage.eligible > 0 {
+            return Some(format!(
+                "{metric}: asked for, and no pod has it{why}: nothing is decided by {metric}"
+            ));
+        }
+        let (missing, all) = (issues.missing.len(), joined.names.len());
+        if missing == 0 || all == 0 {
+            return None;
+        }
+        let named = first_of(&issues.missing, NAMED);
+        let use_of_it = if coverage.is_usable() {
+            String::new()
+        } else {
+            format!("; {} must have it, so nothing is decided by {metric}", coverage.needed)
+        };
+        Some(format!("{metric}: {missing} of {all} pods have no usable sample{why}: {named}{use_of_it}"))
+    };
+    asked.iter().filter_map(of_metric).collect()
 }
 
 /// The number of unusable samples, in parentheses; empty if there are none.

@@ -3,9 +3,7 @@
 mod case;
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use rebalancer_core::Metric;
@@ -77,10 +75,9 @@ impl Scope<'_> {
     pub fn scan(&self, told: Told<'_>) -> Result<ScanReport, Failure> {
         let Self { live, namespaces, .. } = self;
         let selector = Some(&live.selector).filter(|selector| !selector.as_str().is_empty());
-        let found =
+        let Found { workloads, unlisted } =
             live.cluster.workloads(namespaces, selector, told).context("cannot list the workloads")?;
         let client = live.counting_client()?;
-        let Found { workloads, unlisted } = found;
         let (mut cases, refused) = self.chosen(workloads, selector);
         let requests = self.ask_kafka(&mut cases)?;
         if requests.is_some() {
@@ -92,42 +89,28 @@ impl Scope<'_> {
             self.look(&mut cases, &mut joint, &client, &settings)?;
         }
         told("workloads with loads", cases.len());
-        let mut warnings = clocks::held_against(&live.clocks())?;
-        warnings.extend(live.without_server());
-        let mut report = self.empty_report(&joint, selector, warnings);
-        report.unlisted = unlisted.iter().map(ToString::to_string).collect();
+        let mut report = ScanReport {
+            api_version: API_VERSION.to_owned(),
+            kind: SCAN.to_owned(),
+            evaluation_time: joint.at().to_string(),
+            context: live.cluster.context().map(str::to_owned),
+            namespaces: match namespaces {
+                Namespaces::Named(names) => Some(names.clone()),
+                Namespaces::All => None,
+            },
+            selector: selector.map(|selector| selector.as_str().to_owned()),
+            found: live.found(),
+            unlisted: unlisted.iter().map(ToString::to_string).collect(),
+            warnings: clocks::held_against(&live.clocks())?,
+            ..ScanReport::default()
+        };
+        report.warnings.extend(live.without_server());
         let rows = self.rows(cases, &mut joint, &settings, told);
         report.take(rows.into_iter().chain(refused).collect());
         report.requests.insert("prometheus".to_owned(), client.requests());
         report.requests.insert("kubernetes".to_owned(), live.cluster.requests());
         report.requests.extend(requests.map(|count| ("kafka".to_owned(), count as u64)));
         Ok(report)
-    }
-
-    fn empty_report(
-        &self,
-        joint: &Joint<'_>,
-        selector: Option<&Selector>,
-        warnings: Vec<String>,
-    ) -> ScanReport {
-        ScanReport {
-            api_version: API_VERSION.to_owned(),
-            kind: SCAN.to_owned(),
-            evaluation_time: joint.at().to_string(),
-            context: self.live.cluster.context().map(str::to_owned),
-            namespaces: match &self.namespaces {
-                Namespaces::Named(names) => Some(names.clone()),
-                Namespaces::All => None,
-            },
-            selector: selector.map(|selector| selector.as_str().to_owned()),
-            found: self.live.found(),
-            run: None,
-            pods: 0,
-            workloads: Vec::new(),
-            unlisted: Vec::new(),
-            warnings,
-            requests: BTreeMap::new(),
-        }
     }
 
     /// The workloads that are looked at, and the rows of those whose settings are wrong, or whose pods cannot be read.
@@ -141,7 +124,7 @@ impl Scope<'_> {
             match (self.choose)(&owned) {
                 Choice::Out => {}
                 Choice::In(terms) => match self.prepared(&mut owned, &terms, selector) {
-                    Ok(own) => chosen.push(self.case(owned, terms, own)),
+                    Ok(own) => chosen.push(Case::new(owned, terms, own, self.live)),
                     Err(failure) => refused.push(undecided(&owned, failure.words())),
                 },
                 Choice::Refused(why) => refused.push(undecided(&owned, why)),
@@ -218,13 +201,6 @@ impl Scope<'_> {
     fn found_settings(&self, case: &Case) -> anyhow::Result<QuerySettings> {
         let source = case.source.as_ref().map_err(|why| anyhow::Error::msg(why.clone()))?;
         Ok(QuerySettings { preset: source.preset, group: source.group.clone(), ..self.own_settings(case) })
-    }
-
-    /// The workload before anything is known of it.
-    fn case(&self, owned: OwnedWorkload, terms: Rc<Terms>, own: Option<Live>) -> Case {
-        let is_apart = own.as_ref().is_some_and(|own| !own.asks_as(self.live));
-        let (source, loads) = (Ok(KafkaSource::default()), Err(String::new()));
-        Case { owned, terms, own, is_apart, kafka: None, source, loads, cures: OnceCell::new() }
     }
 
     /// Asks for the loads of all, and where their lag comes from.

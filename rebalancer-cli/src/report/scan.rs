@@ -12,7 +12,7 @@ use crate::report::version::{API_VERSION, RUN_ALL, SCAN};
 use crate::report::{FoundReport, Outcome, Report};
 
 /// What a look at all workloads came to.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ScanReport {
     /// Version of the report's shape.
     #[schemars(extend("const" = API_VERSION))]

@@ -76,6 +76,13 @@ pub(super) struct Loads {
 }
 
 impl Case {
+    /// A workload before anything is known of it. Its `own` connection may make other queries than that of `all`.
+    pub(super) fn new(owned: OwnedWorkload, terms: Rc<Terms>, own: Option<Live>, all: &Live) -> Self {
+        let is_apart = own.as_ref().is_some_and(|own| !own.asks_as(all));
+        let (source, loads) = (Ok(KafkaSource::default()), Err(String::new()));
+        Self { owned, terms, own, is_apart, kafka: None, source, loads, cures: OnceCell::new() }
+    }
+
     pub(super) fn pods(&self) -> &[LivePod] {
         &self.owned.workload.pods
     }
