@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rebalancer_core::{LivePod, MAX_TARGETS, PlannedWorkload, Role, Strategy, Workload, changes_since};
+use rebalancer_core::{MAX_TARGETS, PlannedWorkload, Role, Strategy, Workload, changes_since};
 use rebalancer_io::file;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -117,9 +117,8 @@ impl SavedPlan {
         if self.namespace.is_empty() || !self.namespace.chars().all(is_plain) {
             return Err("its namespace is no name of one".to_owned());
         }
-        let is_known = |target: &SavedTarget| {
-            let uid = self.workload.uids.get(&target.pod);
-            !target.uid.is_empty() && uid == Some(&target.uid)
+        let is_known = |SavedTarget { pod, uid, .. }: &SavedTarget| {
+            !uid.is_empty() && self.workload.uids.get(pod) == Some(uid)
         };
         if self.targets.len() > MAX_TARGETS || !self.targets.iter().all(is_known) {
             return Err("it is damaged: a pod to evict is not among those of the workload".to_owned());
@@ -155,16 +154,13 @@ impl SavedPlan {
             report.outcome = Outcome::Withheld;
         }
         report.targets.clear();
-        let more = changes.len().saturating_sub(TOLD);
-        let mut told: Vec<String> = changes.into_iter().take(TOLD).collect();
-        if more > 0 {
-            told.push(format!("and {more} more"));
-        }
+        let (first, others) = changes.split_at(changes.len().min(TOLD));
+        let more = if others.is_empty() { String::new() } else { format!("; and {} more", others.len()) };
         report.reason = plain(&format!(
-            "{}; nothing was evicted, because the saved plan of {} does not hold any more: {}",
+            "{}; nothing was evicted, because the saved plan of {} does not hold any more: {}{more}",
             report.reason,
             self.planned_at,
-            told.join("; ")
+            first.join("; ")
         ));
         report
     }
@@ -183,13 +179,11 @@ impl SavedPlan {
         if report.outcome != Outcome::Planned {
             changes.push(format!("the decision is {} now", report.outcome.into_str()));
         } else if targets(report, workload) != self.targets {
-            let named = |targets: &[SavedTarget]| {
-                let named: Vec<String> =
-                    targets.iter().map(|target| format!("{} ({})", target.pod, target.role)).collect();
-                named.join(" and ")
-            };
-            let now = named(&targets(report, workload));
-            changes.push(format!("it is to evict {}, and now that would be {now}", named(&self.targets)));
+            let [planned, now] = [&self.targets, &targets(report, workload)].map(|targets| {
+                let named = targets.iter().map(|SavedTarget { pod, role, .. }| format!("{pod} ({role})"));
+                named.collect::<Vec<String>>().join(" and ")
+            });
+            changes.push(format!("it is to evict {planned}, and now that would be {now}"));
         }
         changes
     }
@@ -197,12 +191,9 @@ impl SavedPlan {
 
 /// The targets of a report with their UIDs; one without a UID cannot be evicted and is left out.
 fn targets(report: &Report, workload: &Workload) -> Vec<SavedTarget> {
-    let uid = |name: &str| {
-        let pod: &LivePod = workload.living().find(|pod| pod.name == name)?;
-        Some(pod.uid.clone()).filter(|uid| !uid.is_empty())
-    };
     let saved = report.targets.iter().filter_map(|target| {
-        Some(SavedTarget { pod: target.pod.clone(), uid: uid(&target.pod)?, role: target.role })
+        let pod = workload.living().find(|pod| pod.name == target.pod && !pod.uid.is_empty())?;
+        Some(SavedTarget { pod: pod.name.clone(), uid: pod.uid.clone(), role: target.role })
     });
     saved.collect()
 }

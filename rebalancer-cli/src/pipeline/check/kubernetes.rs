@@ -1,8 +1,8 @@
 //! Checks the cluster: permissions, the workload, its budgets, and an eviction as a dry run.
 
 use rebalancer_core::{
-    ApiFailure, Budget, Controller, Disturbance, EvictionRequest, FailureKind, LivePod, LocalVolume, Method,
-    Objection, OwnerStatus, Pacing, Protection, Role, Target, Workload, disturbances, objections, remarks,
+    Budget, Controller, Disturbance, EvictionRequest, FailureKind, LivePod, LocalVolume, Method, Objection,
+    OwnerStatus, Pacing, Protection, Role, Target, Workload, disturbances, objections, remarks,
     storage_words,
 };
 use rebalancer_io::driver::Look as _;
@@ -122,44 +122,31 @@ fn permissions(live: &Live, action: &ActionArgs, was_forbidden: bool, category: 
 
 /// Checks the pods that the selector matches: without enough of them, no run can act.
 fn pods(live: &Live, decision: &DecisionSettings, workload: &Workload, category: &mut Category) {
-    if workload.pods.is_empty() {
-        let (seen, hint) = no_pods(live);
-        return category.add(Grade::Error, seen, Some(hint));
-    }
-    let selector = live.selector.as_str();
-    let ready = workload.living().filter(|pod| pod.ready && !pod.terminating).count();
-    let seen = format!("selector {selector} matches {} pods, {ready} of them Ready", workload.pods.len());
-    let required = decision.thresholds.min_pods;
-    if ready < required {
-        let hint = format!("{required} Ready pods are required (MIN_PODS_REQUIRED): every run does nothing");
-        category.add(Grade::Error, seen, Some(hint));
-    } else {
-        category.good(seen);
-    }
-}
-
-/// Finding and hint for a selector that matches no pods.
-fn no_pods(live: &Live) -> (String, String) {
     let (selector, namespace) = (live.selector.as_str(), live.cluster.namespace());
     let none = format!("selector {selector} matches no pod in namespace {namespace}");
-    match live.cluster.has_namespace() {
+    let correct = "correct KUBE_LABEL_SELECTOR or KUBE_NAMESPACE";
+    let (required, matched) = (decision.thresholds.min_pods, workload.pods.len());
+    let ready = workload.living().filter(|pod| pod.ready && !pod.terminating).count();
+    let seen = format!("selector {selector} matches {matched} pods, {ready} of them Ready");
+    if matched > 0 && ready >= required {
+        return category.good(seen);
+    }
+    if matched > 0 {
+        let hint = format!("{required} Ready pods are required (MIN_PODS_REQUIRED): every run does nothing");
+        return category.add(Grade::Error, seen, Some(hint));
+    }
+    let (seen, hint) = match live.cluster.has_namespace() {
         Some(false) => (
             format!("namespace {namespace} does not exist"),
             "KUBE_NAMESPACE (--namespace) names it; is it the right cluster?".to_owned(),
         ),
         Some(true) => (
             none,
-            format!(
-                "correct KUBE_LABEL_SELECTOR or KUBE_NAMESPACE; kubectl get pods -n {namespace} --show-labels \
-                 shows the labels there are"
-            ),
+            format!("{correct}; kubectl get pods -n {namespace} --show-labels shows the labels there are"),
         ),
-        None => (
-            none,
-            "correct KUBE_LABEL_SELECTOR or KUBE_NAMESPACE; whether the namespace exists may not be seen"
-                .to_owned(),
-        ),
-    }
+        None => (none, format!("{correct}; whether the namespace exists may not be seen")),
+    };
+    category.add(Grade::Error, seen, Some(hint));
 }
 
 /// Checks whether the state of the workload holds a rotation back.
@@ -242,15 +229,9 @@ fn eligible<'a>(
     decision: &DecisionSettings,
     category: &mut Category,
 ) -> Option<&'a LivePod> {
-    let lasting = |objection: &Objection| {
-        !matches!(
-            objection,
-            Objection::NotRunning(_)
-                | Objection::NotReady
-                | Objection::Terminating
-                | Objection::TooYoung { .. }
-                | Objection::NoUid
-        )
+    let lasting = |objection: &&Objection| match objection {
+        Objection::NotRunning(_) | Objection::TooYoung { .. } => false,
+        other => !matches!(other, Objection::NotReady | Objection::Terminating | Objection::NoUid),
     };
     let (mut barred, mut first, mut hint) = (Vec::new(), None, None);
     for pod in workload.living() {
@@ -258,9 +239,15 @@ fn eligible<'a>(
         if found.is_empty() {
             first = first.or(Some(pod));
         }
-        if let Some(objection) = found.iter().find(|objection| lasting(objection)) {
+        if let Some(objection) = found.iter().find(lasting) {
             barred.push(format!("{} {objection}", pod.name));
-            hint = hint.or_else(|| way_out(objection));
+            hint = hint.or_else(|| match objection {
+                Objection::UnknownController { kind, .. } => Some(format!(
+                    "if {kind} replaces an evicted pod and loses nothing by it, set ALLOWED_CONTROLLERS={kind}"
+                )),
+                Objection::LocalStorage(_) => Some("LOCAL_STORAGE=allow evicts them all the same".to_owned()),
+                _ => None,
+            });
         }
     }
     if let Some(example) = barred.first() {
@@ -274,17 +261,6 @@ fn eligible<'a>(
         category.add(grade, format!("{count} of {all} pods are never evicted: {example}"), Some(hint));
     }
     first
-}
-
-/// The setting that removes an objection.
-fn way_out(objection: &Objection) -> Option<String> {
-    match objection {
-        Objection::UnknownController { kind, .. } => Some(format!(
-            "if {kind} replaces an evicted pod and loses nothing by it, set ALLOWED_CONTROLLERS={kind}"
-        )),
-        Objection::LocalStorage(_) => Some("LOCAL_STORAGE=allow evicts them all the same".to_owned()),
-        _ => None,
-    }
 }
 
 fn budgets(observer: &mut Observer<'_>, workload: &Workload, action: &ActionArgs, category: &mut Category) {
@@ -321,21 +297,16 @@ fn judge(budget: &Budget, pods: usize, at_once: i32, category: &mut Category) {
         "PodDisruptionBudget {name} covers {} of {pods} pods and allows {disruptions_allowed} {noun} now",
         covers.len()
     );
-    if budget.observed_generation < budget.generation {
-        category.warn(seen, "its controller has not processed its last change yet: run the check again");
+    let hint = if budget.observed_generation < budget.generation {
+        "its controller has not processed its last change yet: run the check again"
     } else if *disruptions_allowed >= at_once {
-        category.good(seen);
+        return category.good(seen);
     } else if *disruptions_allowed == 1 {
-        category.warn(
-            seen,
-            "a rotation needs 2 and would be blocked: let the budget allow 2, or set PACING=wait-ready",
-        );
+        "a rotation needs 2 and would be blocked: let the budget allow 2, or set PACING=wait-ready"
     } else {
-        category.warn(
-            seen,
-            "runs are blocked until it allows more: are all pods Ready? is the budget too strict?",
-        );
-    }
+        "runs are blocked until it allows more: are all pods Ready? is the budget too strict?"
+    };
+    category.warn(seen, hint);
 }
 
 /// Asks the server in a dry run whether it would evict this pod.
@@ -350,7 +321,13 @@ fn try_eviction(observer: &mut Observer<'_>, pod: &LivePod, action: &ActionArgs,
     match observer.preflight(&request) {
         Ok(()) => category.good(format!("the server would {verb} {name} (dry run, nothing was changed)")),
         Err(failure) => {
-            let grade = if may_pass(&failure) { Grade::Warning } else { Grade::Error };
+            let grade = match failure.kind {
+                FailureKind::BlockedByPdb | FailureKind::PdbMisconfigured | FailureKind::Throttled => {
+                    Grade::Warning
+                }
+                FailureKind::TargetGone | FailureKind::TargetReplaced => Grade::Warning,
+                _ => Grade::Error,
+            };
             let hint = failure.to_string();
             category.add(grade, format!("the server would not {verb} {name} now (dry run)"), Some(hint));
         }
@@ -367,18 +344,6 @@ fn try_claim(observer: &Observer<'_>, owner: &Controller, category: &mut Categor
             Some(format!("{failure}; a run that cannot claim evicts nothing: repair it, or set CLAIM=off")),
         ),
     }
-}
-
-/// Whether the reason may be gone at the next run.
-const fn may_pass(failure: &ApiFailure) -> bool {
-    matches!(
-        failure.kind,
-        FailureKind::BlockedByPdb
-            | FailureKind::PdbMisconfigured
-            | FailureKind::Throttled
-            | FailureKind::TargetGone
-            | FailureKind::TargetReplaced
-    )
 }
 
 fn target(pod: &LivePod) -> Target {
