@@ -183,7 +183,7 @@ pub fn rebalance(
         report = saved.held_against(report, &observation.subject.workload);
     }
     if owner.is_some_and(|owner| report.acts() && has_others(&observation.subject.workload, owner)) {
-        report.hold_back(Left::NotItsOwn.verdict());
+        report.hold_back(Left::NOT_ITS_OWN.verdict());
     }
     if asks || args.action.dry_run == DryRun::Client {
         plan::warn_of_budgets(&mut observation, &mut report, &options);

@@ -255,7 +255,7 @@ impl<'a> All<'a> {
         let mut is_trouble_met = false;
         for position in turns(members) {
             let member = &mut members[position];
-            let left = if is_trouble_met { Some(Left::Trouble) } else { self.in_the_way(rotations) };
+            let left = if is_trouble_met { Some(Left::TROUBLE) } else { self.in_the_way(rotations) };
             if let Some(left) = left {
                 member.leave(left);
                 continue;
@@ -282,14 +282,14 @@ impl<'a> All<'a> {
         let kubernetes = &self.args.live.kubernetes;
         let limit = kubernetes.run_timeout;
         if self.watch.is_stopped() && !self.watch.is_over() {
-            return Some(Left::Stop);
+            return Some(Left::STOP);
         }
         if rotations >= most {
-            return Some(Left::Limit { most, is_dry: self.is_dry() });
+            return Some(Left::limit(most, self.is_dry()));
         }
         // No eviction starts that late.
         let reserve: Duration = kubernetes.kube_timeout.min(limit / 2);
-        (self.watch.started().elapsed() + reserve >= limit).then_some(Left::Time(limit))
+        (self.watch.started().elapsed() + reserve >= limit).then(|| Left::time(limit))
     }
 
     /// Decides anew about one workload as it is now, and rotates its pods, as `run` of it would. Gives it where its past can be
@@ -298,14 +298,14 @@ impl<'a> All<'a> {
         let cluster = self.live.cluster.in_namespace(&member.namespace);
         let sent = cluster.requests();
         let Some(SeenWorkload { selector, annotations }) = seen(&cluster, member)? else {
-            member.leave(Left::Gone);
+            member.leave(Left::GONE);
             return Ok(None);
         };
         let terms = match self.choice(&annotations) {
             Choice::In(terms) => terms,
             Choice::Refused(why) => return Err(Failure::usage(why)),
             Choice::Out => {
-                member.leave(Left::OptedOut);
+                member.leave(Left::OPTED_OUT);
                 return Ok(None);
             }
         };
@@ -326,7 +326,7 @@ impl<'a> All<'a> {
             report.requests.insert("kubernetes".to_owned(), cluster.requests() - sent);
             // What a person agreed to is not planned any more.
             if self.consent == Consent::Ask && args.action.dry_run == DryRun::None && report.acts() {
-                let left = if self.watch.is_stopped() { Left::Stop } else { Left::Declined };
+                let left = if self.watch.is_stopped() { Left::STOP } else { Left::DECLINED };
                 report.hold_back(left.verdict());
             }
         }

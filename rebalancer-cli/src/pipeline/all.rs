@@ -1,5 +1,6 @@
 //! A run of all workloads that opted in: which of them get their turn, and in what order.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use rebalancer_core::Role;
@@ -34,66 +35,57 @@ pub struct Member {
 }
 
 /// Why a workload whose pods were to be rotated was left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
-    /// As many rotations as a run may make were made.
-    Limit {
-        /// The limit.
-        most: usize,
-        /// Whether it would only have made them.
-        is_dry: bool,
-    },
-    /// The time of the run is nearly over.
-    Time(Duration),
-    /// A signal asked the run to stop.
-    Stop,
-    /// Of an earlier workload not all pods were evicted, or it is not known what became of them.
-    Trouble,
-    /// It was deleted after it was listed.
-    Gone,
-    /// It opted out after it was listed.
-    OptedOut,
-    /// Its labels select pods that others own.
-    NotItsOwn,
-    /// A person was asked, and did not agree.
-    Declined,
+#[derive(Debug, Clone)]
+pub struct Left {
+    /// The word in reports and metrics.
+    name: &'static str,
+    /// The number that it is held against.
+    limit: Option<f64>,
+    why: Cow<'static, str>,
 }
 
 impl Left {
-    /// As the guard that holds a rotation back.
-    pub fn verdict(self) -> VerdictReport {
-        let (name, limit, reason) = self.told();
-        let name = name.to_owned();
-        VerdictReport { name, verdict: Standing::Hold, value: None, limit, reason }
+    /// A signal asked the run to stop.
+    pub const STOP: Self = Self::because("stop", "a signal asked the run to stop");
+    /// Of an earlier workload not all pods were evicted, or it is not known what became of them.
+    pub const TROUBLE: Self = Self::because(
+        "earlier_rotation",
+        "a rotation of this run was not completed, or it is not known what became of it: nothing more is evicted",
+    );
+    /// It was deleted after it was listed.
+    pub const GONE: Self = Self::because("gone", "it was deleted after it was listed");
+    /// It opted out after it was listed.
+    pub const OPTED_OUT: Self = Self::because("opted_out", "it opted out after it was listed");
+    /// Its labels select pods that others own.
+    pub const NOT_ITS_OWN: Self = Self::because(
+        "not_its_own",
+        "its labels select pods that it does not own, and for those it cannot opt in",
+    );
+    /// A person was asked, and did not agree.
+    pub const DECLINED: Self = Self::because("consent", "the person at the terminal did not answer yes");
+
+    const fn because(name: &'static str, why: &'static str) -> Self {
+        Self { name, limit: None, why: Cow::Borrowed(why) }
     }
 
-    /// The word in reports and metrics, the number that it is held against, and why in words.
-    fn told(self) -> (&'static str, Option<f64>, String) {
-        let (name, why) = match self {
-            Self::Limit { most, is_dry } => {
-                let made = if is_dry { "would have made" } else { "has made" };
-                let rotations =
-                    if most == 1 { "one rotation".to_owned() } else { format!("{most} rotations") };
-                let why = format!("this run {made} its {rotations} (MAX_ROTATIONS)");
-                return ("max_rotations", Some(most as f64), why);
-            }
-            Self::Time(limit) => {
-                let why = format!("the time of this run is nearly over: {} s (RUN_TIMEOUT)", limit.as_secs());
-                return ("run_timeout", Some(limit.as_secs_f64()), why);
-            }
-            Self::Stop => ("stop", "a signal asked the run to stop"),
-            Self::Trouble => (
-                "earlier_rotation",
-                "a rotation of this run was not completed, or it is not known what became of it: nothing more is evicted",
-            ),
-            Self::Gone => ("gone", "it was deleted after it was listed"),
-            Self::OptedOut => ("opted_out", "it opted out after it was listed"),
-            Self::NotItsOwn => {
-                ("not_its_own", "its labels select pods that it does not own, and for those it cannot opt in")
-            }
-            Self::Declined => ("consent", "the person at the terminal did not answer yes"),
-        };
-        (name, None, why.to_owned())
+    /// As many rotations as a run may make were made, or would have been made where it `is_dry`.
+    pub fn limit(most: usize, is_dry: bool) -> Self {
+        let made = if is_dry { "would have made" } else { "has made" };
+        let rotations = if most == 1 { "one rotation".to_owned() } else { format!("{most} rotations") };
+        let why = format!("this run {made} its {rotations} (MAX_ROTATIONS)").into();
+        Self { name: "max_rotations", limit: Some(most as f64), why }
+    }
+
+    /// The time of the run is nearly over.
+    pub fn time(limit: Duration) -> Self {
+        let why = format!("the time of this run is nearly over: {} s (RUN_TIMEOUT)", limit.as_secs()).into();
+        Self { name: "run_timeout", limit: Some(limit.as_secs_f64()), why }
+    }
+
+    /// As the guard that holds a rotation back.
+    pub fn verdict(self) -> VerdictReport {
+        let (name, reason) = (self.name.to_owned(), self.why.into_owned());
+        VerdictReport { name, verdict: Standing::Hold, value: None, limit: self.limit, reason }
     }
 }
 
@@ -152,9 +144,9 @@ pub fn turns(members: &[Member]) -> Vec<usize> {
         let Member { namespace, kind, name, .. } = &members[position];
         (namespace, kind, name)
     };
-    turns.sort_by(|(one, cures, gain, over), (other, other_cures, other_gain, other_over)| {
-        let by_weight = other_cures.cmp(cures).then_with(|| other_gain.total_cmp(gain));
-        by_weight.then_with(|| other_over.total_cmp(over)).then_with(|| name(*one).cmp(&name(*other)))
+    turns.sort_by(|one, other| {
+        let by_weight = other.1.cmp(&one.1).then_with(|| other.2.total_cmp(&one.2));
+        by_weight.then_with(|| other.3.total_cmp(&one.3)).then_with(|| name(one.0).cmp(&name(other.0)))
     });
     turns.into_iter().map(|(position, ..)| position).collect()
 }
@@ -222,7 +214,7 @@ mod tests {
     #[test]
     fn what_is_left_alone_says_why_and_has_no_targets() {
         let mut left = member("a", "planned", "ill", None, 0.9);
-        left.leave(Left::Limit { most: 2, is_dry: false });
+        left.leave(Left::limit(2, false));
         let report = left.end.expect("a report");
         assert_eq!((report.outcome, report.targets.len()), (Outcome::Withheld, 0));
         assert!(report.reason.ends_with("; but this run has made its 2 rotations (MAX_ROTATIONS)"));
