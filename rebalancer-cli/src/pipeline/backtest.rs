@@ -4,7 +4,6 @@
 //! moments that a backtest tries.
 
 pub mod judge;
-pub mod own;
 pub mod past;
 pub mod pieces;
 pub mod remembered;

@@ -98,16 +98,13 @@ impl<'a> Past<'a> {
     pub fn moments(&mut self, times: &[Timestamp], every: Duration) -> anyhow::Result<Vec<Option<Moment>>> {
         let (answers, gaps) = self.answers(times, every)?;
         self.note_births(&answers);
-        let mut moments = Vec::with_capacity(answers.len());
-        for answers in answers {
-            if gaps.iter().any(|(_, gap)| (gap.from..=gap.to).contains(&answers.at)) {
-                moments.push(None);
-                continue;
-            }
-            let (workload, allow_many_controllers) =
-                (self.workload_at(&answers), self.allow_many_controllers);
-            moments.push(Some(Moment { workload, answers, allow_many_controllers, has_past: true }));
-        }
+        let moment = |answers: Answers| {
+            let (at, allow_many_controllers) = (answers.at, self.allow_many_controllers);
+            let is_had = !gaps.iter().any(|(_, gap)| (gap.from..=gap.to).contains(&at));
+            let workload = is_had.then(|| self.workload_at(&answers))?;
+            Some(Moment { workload, answers, allow_many_controllers, has_past: true })
+        };
+        let moments = answers.into_iter().map(moment).collect();
         self.gaps.extend(gaps);
         Ok(moments)
     }

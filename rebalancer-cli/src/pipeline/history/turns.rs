@@ -100,14 +100,9 @@ impl Pods<'_> {
 
     /// When pods of this name were created, as far as that is known exactly.
     fn births(&self, name: &str, live: Option<&LivePod>) -> Vec<Timestamp> {
-        let mut births: BTreeSet<Timestamp> = self.sightings.created.get(name).cloned().unwrap_or_default();
-        births.extend(live.and_then(|pod| Some(self.listed_at - pod.age?)));
-        if births.is_empty() {
-            births.extend(self.start_at_first_sight(name));
-        }
-        let mut births: Vec<Timestamp> = births.into_iter().collect();
-        births.dedup_by(|later, earlier| ago(*earlier, *later) <= SAME);
-        births
+        let of_live = live.and_then(|pod| Some(self.listed_at - pod.age?));
+        let births = apart(self.sightings.created.get(name), of_live);
+        if births.is_empty() { Vec::from_iter(self.start_at_first_sight(name)) } else { births }
     }
 
     /// The start of the container of a pod that came while it was looked for: soon after its creation.
@@ -126,17 +121,22 @@ impl Pods<'_> {
         seen: Option<(Timestamp, Timestamp)>,
         births: &[Timestamp],
     ) -> Vec<Timestamp> {
-        let mut starts: BTreeSet<Timestamp> = self.sightings.started.get(name).cloned().unwrap_or_default();
-        starts.extend(live.and_then(|pod| Some(self.listed_at - pod.uptime?)));
         let since = births.first().copied().into_iter().chain(seen.map(|(first, _)| first)).min();
         let is_late = |start: &Timestamp| {
             since.is_some_and(|since| ago(since, *start) > BORN_TOGETHER)
                 && births.iter().all(|birth| *birth > *start || ago(*birth, *start) > BORN_TOGETHER)
         };
-        let mut starts: Vec<Timestamp> = starts.into_iter().filter(is_late).collect();
-        starts.dedup_by(|later, earlier| ago(*earlier, *later) <= SAME);
-        starts
+        let of_live = live.and_then(|pod| Some(self.listed_at - pod.uptime?));
+        apart(self.sightings.started.get(name), of_live).into_iter().filter(is_late).collect()
     }
+}
+
+/// Known moments and that of the live pod, each once.
+fn apart(known: Option<&BTreeSet<Timestamp>>, of_live: Option<Timestamp>) -> Vec<Timestamp> {
+    let all: BTreeSet<Timestamp> = known.into_iter().flatten().copied().chain(of_live).collect();
+    let mut all: Vec<Timestamp> = all.into_iter().collect();
+    all.dedup_by(|later, earlier| ago(*earlier, *later) <= SAME);
+    all
 }
 
 /// What happened together.
