@@ -257,3 +257,56 @@ impl<S: MetricsSource> Asking<'_, S> {
 fn is_numbered(pod: &str) -> bool {
     pod.rsplit('-').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use rebalancer_core::LivePod;
+    use rebalancer_io::prometheus::{QueryError, RawSample, Samples, Series, TimeRange};
+
+    use super::*;
+
+    /// Two exporters that name the members of one group by their clients, which are called like their pods.
+    struct TwoExporters;
+
+    impl MetricsSource for TwoExporters {
+        fn instant(&self, _: &MetricQuery, _: Timestamp) -> Result<Samples, QueryError> {
+            unreachable!("no preset in pods is there")
+        }
+
+        fn labelled(
+            &self,
+            query: &MetricQuery,
+            _: &[&str],
+            _: Timestamp,
+        ) -> Result<Vec<LabelledSample>, QueryError> {
+            let rows: &[&[&str]] = match query.name.as_str() {
+                "known series" => &[&["klag_consumer_lag"], &["kafka_consumergroup_group_lag"]],
+                "groups by client" => &[&["shop", "orders-a"], &["shop", "orders-b"]],
+                _ => &[],
+            };
+            let sample = |labels: &&[&str]| LabelledSample {
+                pod: None,
+                labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+                value: 1.0,
+            };
+            Ok(rows.iter().map(sample).collect())
+        }
+
+        fn raw(&self, _: &MetricQuery, _: Timestamp) -> Result<Vec<RawSample>, QueryError> {
+            unreachable!("nothing here asks for raw samples")
+        }
+
+        fn range(&self, _: &MetricQuery, _: TimeRange) -> Result<Vec<Series>, QueryError> {
+            unreachable!("nothing here asks for ranges")
+        }
+    }
+
+    #[test]
+    fn clients_that_klag_names_are_found_beside_another_exporter_of_the_same_group() {
+        let pods = ["orders-a", "orders-b"].map(LivePod::assumed);
+        let workload = Workload { pods: pods.into(), owners: Vec::new() };
+        let settings = QuerySettings::new("shop");
+        let source = find(&TwoExporters, &settings, &workload, Timestamp::UNIX_EPOCH).expect("it answers");
+        assert_eq!((source.preset, source.group.as_deref()), (KafkaPreset::ClientId, Some("shop")));
+    }
+}

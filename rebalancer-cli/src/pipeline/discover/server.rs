@@ -11,7 +11,8 @@ use rebalancer_io::kubernetes::{
 };
 use rebalancer_io::metrics::{MetricQuery, MetricsSource as _};
 use rebalancer_io::prometheus::{
-    Auth, ErrorKind, HttpTransport, PrometheusClient, PrometheusConfig, QueryError, Server, Transport as _,
+    Auth, Endpoint, ErrorKind, HttpTransport, PrometheusClient, PrometheusConfig, QueryError, Server,
+    Transport as _,
 };
 
 use crate::cli::args::PrometheusArgs;
@@ -54,10 +55,8 @@ impl MetricsServer {
     /// A setting that is wrong; no server or several of them in the cluster; a cluster that cannot be asked.
     pub fn choose(args: &PrometheusArgs, cluster: &Arc<Cluster>) -> Result<Self, Failure> {
         match servers::wanted_server(args)? {
-            WantedServer::At(endpoint) => {
-                Ok(Self { config: servers::prometheus(args, endpoint)?, way: Way::Direct, found: None })
-            }
-            WantedServer::Service(address) => Self::behind(address, args, cluster),
+            WantedServer::At(endpoint) => Self::new(args, endpoint, Way::Direct),
+            WantedServer::Service(address) => Self::behind(&address, args, cluster),
             WantedServer::Any => Self::search(args, cluster),
         }
     }
@@ -67,8 +66,11 @@ impl MetricsServer {
     /// # Errors
     /// A setting that is wrong.
     pub fn none(args: &PrometheusArgs) -> Result<Self, Failure> {
-        let config = servers::prometheus(args, unnamed_endpoint())?;
-        Ok(Self { config, way: Way::None, found: None })
+        Self::new(args, unnamed_endpoint(), Way::None)
+    }
+
+    fn new(args: &PrometheusArgs, endpoint: Endpoint, way: Way) -> Result<Self, Failure> {
+        Ok(Self { config: servers::prometheus(args, endpoint)?, way, found: None })
     }
 
     /// Whether there is one.
@@ -78,25 +80,23 @@ impl MetricsServer {
 
     /// The server behind a Service: by DNS for a pod of the cluster, else through the API server.
     fn behind(
-        address: ServiceAddress,
+        address: &ServiceAddress,
         args: &PrometheusArgs,
         cluster: &Arc<Cluster>,
     ) -> Result<Self, Failure> {
         if cluster.is_inside() {
-            let endpoint = address.dns_name().map_err(Failure::usage)?;
-            let config = servers::prometheus(args, endpoint)?;
-            return Ok(Self { config, way: Way::Direct, found: None });
+            return Self::new(args, address.dns_name().map_err(Failure::usage)?, Way::Direct);
         }
-        let config = servers::prometheus(args, unnamed_endpoint())?;
-        let tls = &config.tls;
-        if !matches!(config.auth, Auth::None) || tls.client_cert_file.is_some() {
+        let way = Way::Proxied(Arc::clone(cluster), address.clone());
+        let server = Self::new(args, unnamed_endpoint(), way)?;
+        if !matches!(server.config.auth, Auth::None) || server.config.tls.client_cert_file.is_some() {
             return Err(Failure::usage(format!(
                 "{SETTING}={address} is asked through the API server, which hands on no credentials for the \
                  metrics server: unset the PROMETHEUS_ settings of token, user or client certificate, or give an \
                  address that this machine reaches"
             )));
         }
-        Ok(Self { config, way: Way::Proxied(Arc::clone(cluster), address), found: None })
+        Ok(server)
     }
 
     fn search(args: &PrometheusArgs, cluster: &Arc<Cluster>) -> Result<Self, Failure> {
@@ -117,7 +117,7 @@ impl MetricsServer {
         }
         let (mut others, mut possible) = (Vec::new(), Vec::new());
         for service in services {
-            let mut server = Self::behind(service.address.clone(), args, cluster)?;
+            let mut server = Self::behind(&service.address, args, cluster)?;
             match server.ask()? {
                 Said::Yes => possible.push((service, server, None)),
                 Said::Nothing(error) => possible.push((service, server, Some(error))),
