@@ -27,7 +27,7 @@ pub fn run(args: &CheckArgs, matches: &ArgMatches, typos: &[Typo]) -> Result<Exi
     let (kubernetes, workload) = kubernetes::check(&live, &decision, args);
     // The cluster's checks come first: without its pods no metric is found either.
     let mut categories = vec![configuration, kubernetes];
-    categories.extend(servers(&live, &decision, &workload)?);
+    categories.extend(servers(&live, &decision, workload)?);
     categories.push(clocks(&live));
     let report = CheckReport::new(categories);
     render::write(&report, &args.live.output, checks::render)?;

@@ -8,6 +8,7 @@ mod prometheus;
 use rebalancer_core::Workload;
 
 use crate::failure::Failure;
+use crate::pipeline::clocks::now;
 use crate::pipeline::live::Live;
 use crate::report::check::Category;
 use crate::settings::decision::DecisionSettings;
@@ -19,25 +20,30 @@ use crate::settings::decision::DecisionSettings;
 pub fn servers(
     live: &Live,
     decision: &DecisionSettings,
-    workload: &Workload,
+    workload: Workload,
 ) -> Result<Vec<Category>, Failure> {
-    let asked = live.asked_of(workload);
-    if live.kafka().is_none() {
-        return Ok(vec![prometheus::check(live, decision, workload, asked, None)?]);
-    }
-    let group = asked.as_ref().ok().and_then(|asked| asked.settings.group.as_ref());
-    let mut category = Category::new("kafka", group.map(|group| format!("group {group}")));
-    let seen = match &asked {
-        Ok(asked) => live.look_at_kafka(&asked.settings, workload),
+    let asks_kafka = live.kafka().is_some();
+    let (subject, unclear) = match live.subject_of(workload, now()) {
+        Ok(found) => found,
         Err(failure) => {
-            category.fail("find the consumer group", failure);
+            let (mut category, what) = if asks_kafka {
+                (Category::new("kafka", None), "find the consumer group")
+            } else {
+                (Category::new("prometheus", Some(live.endpoint())), "what is not set")
+            };
+            category.fail(what, &failure);
             return Ok(vec![category]);
         }
     };
-    match seen {
+    if !asks_kafka {
+        return Ok(vec![prometheus::check(live, decision, &subject, unclear, None)?]);
+    }
+    let group = subject.settings.group.as_ref();
+    let mut category = Category::new("kafka", group.map(|group| format!("group {group}")));
+    match live.look_at_kafka(&subject.settings, &subject.workload) {
         Ok(seen) => {
-            kafka::group(seen.as_ref(), workload, &mut category);
-            Ok(vec![category, prometheus::check(live, decision, workload, asked, seen.as_ref())?])
+            kafka::group(seen.as_ref(), &subject.workload, &mut category);
+            Ok(vec![category, prometheus::check(live, decision, &subject, unclear, seen.as_ref())?])
         }
         Err(failure) => {
             category.fail("ask the brokers", &failure);

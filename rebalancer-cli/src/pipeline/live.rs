@@ -77,16 +77,6 @@ pub struct Subject {
     pub facts: FactQueries,
 }
 
-/// What is asked of the metrics server for one workload.
-pub struct AskedOf {
-    /// The settings of the queries.
-    pub settings: QuerySettings,
-    /// What was not set and was found.
-    pub found: Vec<FoundReport>,
-    /// What is not clear.
-    pub unclear: Vec<String>,
-}
-
 impl Live {
     /// Reads the configuration of both servers. Nothing waits for an answer any more once `stop` is true.
     ///
@@ -187,13 +177,34 @@ impl Live {
     /// Lists the workload now, and finds what is asked about it. Tells also what is not clear of that.
     ///
     /// # Errors
-    /// If the cluster refuses or does not answer, and as [`Live::asked_of`].
+    /// If the cluster refuses or does not answer, and as [`Live::subject_of`].
     pub fn subject(&self, observer: &mut Observer<'_>) -> Result<(Subject, Vec<String>), Failure> {
         let listed_at = now();
-        let workload = observer.workload().context("cannot list the workload")?;
+        self.subject_of(observer.workload().context("cannot list the workload")?, listed_at)
+    }
+
+    /// Finds what is asked about a workload. Where the preset is to be found, the metrics server is asked; without a live pod
+    /// there is nothing to find.
+    ///
+    /// # Errors
+    /// A metrics server that does not answer; no group where the preset that was found needs one.
+    pub fn subject_of(
+        &self,
+        workload: Workload,
+        listed_at: Timestamp,
+    ) -> Result<(Subject, Vec<String>), Failure> {
         let owner = owner(&workload);
         self.notes.found(owner.clone(), workload.pods.len());
-        let AskedOf { settings, found, unclear } = self.asked_of(&workload)?;
+        let mut settings = self.query_settings_in(&self.queries.namespace, &workload);
+        let source = match &self.kafka {
+            Some(direct) if settings.group.is_none() => direct.find(&living(&workload))?,
+            None if self.finds_kafka && workload.living().next().is_some() => {
+                kafka::find(&self.counting_client()?, &settings, &workload, now())?
+            }
+            _ => KafkaSource::set(&settings),
+        };
+        source.found.iter().for_each(log_found);
+        (settings.preset, settings.group) = (source.preset, source.group);
         let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
         let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
         let described = WorkloadReport {
@@ -202,8 +213,9 @@ impl Live {
             owner,
             context: Some(self.cluster.context().unwrap_or("in-cluster").to_owned()),
             pods: workload.pods.len(),
-            found,
+            found: [self.found(), source.found].concat(),
         };
+        let unclear = [self.without_server(), source.told].concat();
         Ok((Subject { workload, listed_at, described, settings, queries, facts }, unclear))
     }
 
@@ -215,30 +227,6 @@ impl Live {
     /// Address of the metrics server, without credentials.
     pub fn endpoint(&self) -> String {
         self.server.place()
-    }
-
-    /// What the queries for the pods of `workload` depend on. Where the preset is to be found, the metrics server
-    /// is asked; without a live pod there is nothing to find.
-    ///
-    /// # Errors
-    /// A metrics server that does not answer; no group where the preset that was found needs one.
-    pub fn asked_of(&self, workload: &Workload) -> Result<AskedOf, Failure> {
-        let mut settings = self.query_settings_in(&self.queries.namespace, workload);
-        let mut found = self.found();
-        let mut unclear = self.without_server();
-        let source = match &self.kafka {
-            Some(direct) if settings.group.is_none() => Some(direct.find(&living(workload))?),
-            None if self.finds_kafka && workload.living().next().is_some() => {
-                Some(kafka::find(&self.counting_client()?, &settings, workload, now())?)
-            }
-            _ => None,
-        };
-        let Some(source) = source else { return Ok(AskedOf { settings, found, unclear }) };
-        (settings.preset, settings.group) = (source.preset, source.group);
-        source.found.iter().for_each(log_found);
-        found.extend(source.found);
-        unclear.extend(source.told);
-        Ok(AskedOf { settings, found, unclear })
     }
 
     /// What is unknown without a metrics server.
@@ -293,11 +281,11 @@ impl Live {
         self.preset_of_all().map(|preset| kafka::preset_found(preset, "for all workloads"))
     }
 
-    /// Preset and group of one of many workloads, as [`Live::asked_of`] finds them, or as they are set. `view` is what is
+    /// Preset and group of one of many workloads, as [`Live::subject_of`] finds them, or as they are set. `view` is what is
     /// known of it.
     ///
     /// # Errors
-    /// As [`Live::asked_of`].
+    /// As [`Live::subject_of`].
     pub fn kafka_of(
         &self,
         view: &View<'_, '_>,

@@ -37,17 +37,6 @@ pub struct Observation<'a> {
 }
 
 impl Observation<'_> {
-    /// Warnings about the moment of the answers.
-    ///
-    /// # Errors
-    /// Clocks that are too far apart; with guards on, also an own query whose samples have an unknown age.
-    fn of_now(&self, decision: &DecisionSettings) -> Result<Vec<String>, Failure> {
-        let mut told = self.clocks.clone().map_err(anyhow::Error::msg)?;
-        told.extend(of_known_age(&self.answers, decision)?);
-        told.extend(self.unclear.iter().cloned());
-        Ok(told)
-    }
-
     /// The finder for facts besides the loads.
     pub fn finder(&self) -> FactFinder<'_> {
         FactFinder::new(&self.client, &self.subject.facts, self.answers.at)
@@ -113,11 +102,12 @@ pub fn report(
     observation: &Observation<'_>,
     purpose: Purpose<'_>,
 ) -> Result<Report, Failure> {
-    let told = observation.of_now(decision);
+    let clocks = observation.clocks.clone().map_err(anyhow::Error::msg);
+    let told = clocks.and_then(|clocks| Ok([clocks, of_known_age(&observation.answers, decision)?].concat()));
     if told.is_err() {
         observation.save()?;
     }
-    let told = told?;
+    let told = [told?, observation.unclear.clone()].concat();
     let Subject { workload, described, .. } = &observation.subject;
     let cures = || observation.observer.cures(workload);
     let known = Known {

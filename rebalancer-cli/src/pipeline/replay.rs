@@ -74,11 +74,10 @@ impl Replayed {
         let Saved { joined, asked, at, told, workload, settings, decision, recorded } = saved;
         let described = WorkloadReport {
             owner: owner(&workload),
-            context: None,
             pods: workload.pods.len(),
             namespace: settings.namespace.clone(),
             selector: settings.selector.clone(),
-            found: Vec::new(),
+            ..WorkloadReport::default()
         };
         let known = Known {
             evaluation_time: at.map(|time| time.to_string()),
@@ -148,22 +147,23 @@ fn read(opened: Option<Reader>, args: &SavedArgs, matches: &ArgMatches) -> Resul
     }
 }
 
-/// What to do with a file that belongs in a folder.
+/// What to do with a file that belongs in a folder, by the keys in its start.
 fn hint(start: &[u8]) -> Option<&'static str> {
-    let holds = |key: &str| start.windows(key.len()).any(|part| part == key.as_bytes());
-    if holds("\"format\"") {
-        return None;
-    }
-    if holds("\"status\"") {
-        return Some(
+    const HINTS: [(&str, &str); 3] = [
+        (
+            "\"status\"",
             "is the answer to one query: save it in a folder under the name of its metric, such as cpu.json, \
              and replay the folder",
-        );
-    }
-    if holds("\"apiVersion\"") {
-        return Some("is a list of pods: save it as pods.json beside the answers, and replay their folder");
-    }
-    holds("\"api_version\"").then_some("is a report: replay the recording or the folder it was made from")
+        ),
+        (
+            "\"apiVersion\"",
+            "is a list of pods: save it as pods.json beside the answers, and replay their folder",
+        ),
+        ("\"api_version\"", "is a report: replay the recording or the folder it was made from"),
+    ];
+    let holds = |key: &str| start.windows(key.len()).any(|part| part == key.as_bytes());
+    let found = HINTS.into_iter().filter(|_| !holds("\"format\"")).find(|(key, _)| holds(key));
+    found.map(|(_, hint)| hint)
 }
 
 fn from_states(path: &Path, reader: Reader, decision: &DecisionArgs) -> Result<Saved, Failure> {

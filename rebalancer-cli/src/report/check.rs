@@ -71,6 +71,12 @@ impl Category {
         self.add(Grade::Warning, description, Some(hint.into()));
     }
 
+    /// Something that is as it should be, or worth reading where there is a hint.
+    pub fn note(&mut self, description: impl Into<String>, hint: Option<impl Into<String>>) {
+        let grade = if hint.is_some() { Grade::Warning } else { Grade::Success };
+        self.add(grade, description, hint.map(Into::into));
+    }
+
     /// Something that keeps every run from acting, in the words of the failure.
     pub fn fail(&mut self, what: &str, failure: &Failure) {
         let (Failure::Usage(error) | Failure::Run(error)) = failure;

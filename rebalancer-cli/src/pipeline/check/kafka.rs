@@ -156,10 +156,10 @@ impl Asking<'_> {
     fn fact(&self, query: &MetricQuery, refused: Grade, category: &mut Category) {
         let words = query.name.replace('_', " ");
         match self.ask(query) {
-            Ok(answer) if answer.is_empty() => {
-                category.warn(format!("{words}: 0 series (optional)"), self.lack(&query.name));
+            Ok(answer) => {
+                let hint = answer.is_empty().then(|| self.lack(&query.name));
+                category.note(format!("{words}: {} series (optional)", answer.len()), hint);
             }
-            Ok(answer) => category.good(format!("{words}: {} series (optional)", answer.len())),
             Err(error) if error.was_answered() => {
                 category.warn(format!("{words} (optional)"), error.to_string());
             }

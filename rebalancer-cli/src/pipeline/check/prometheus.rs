@@ -19,7 +19,8 @@ use crate::failure::Failure;
 use crate::pipeline::clocks::{UNKNOWN_AGE_ADVICE, now, unknown_age};
 use crate::pipeline::decide::living;
 use crate::pipeline::kafka::Seen;
-use crate::pipeline::live::{AskedOf, Live};
+use crate::pipeline::live::{Live, Subject};
+use crate::report::FoundReport;
 use crate::report::check::{Category, Grade};
 use crate::settings::decision::DecisionSettings;
 
@@ -29,49 +30,34 @@ const MOST_SOURCES: usize = 3;
 /// Share of the window that the history should cover.
 const ENOUGH_HISTORY: f64 = 0.9;
 
-/// Sends every query that a run would send, as `asked` says, and beside what Kafka itself told.
+/// Sends every query that a run would send about `subject`, beside what Kafka itself told.
 ///
 /// # Errors
 /// A certificate that cannot be used.
 pub fn check(
     live: &Live,
     decision: &DecisionSettings,
-    workload: &Workload,
-    asked: Result<AskedOf, Failure>,
+    subject: &Subject,
+    unclear: Vec<String>,
     seen: Option<&Seen>,
 ) -> Result<Category, Failure> {
     let client = live.client(seen)?;
     let mut category = Category::new("prometheus", Some(live.endpoint()));
-    let AskedOf { settings, found, unclear } = match asked {
-        Ok(asked) => asked,
-        Err(failure) => {
-            category.fail("what is not set", &failure);
-            return Ok(category);
-        }
-    };
-    for found in found {
-        category.good(format!("{}={} was found: {}", found.setting, found.value, found.why));
+    let Subject { workload, described, settings, queries, facts, .. } = subject;
+    for FoundReport { setting, value, why } in &described.found {
+        category.good(format!("{setting}={value} was found: {why}"));
     }
     for unclear in unclear {
         category.warn("the consumer group", unclear);
     }
-    let queries = QuerySet::new(&settings);
-    let queries = queries.and_then(|queries| Ok((FactQueries::new(&queries, &settings)?, queries)));
-    let (facts, queries) = match queries {
-        Ok(queries) => queries,
-        Err(error) => {
-            category.fail("write the queries", &Failure::Usage(error.into()));
-            return Ok(category);
-        }
-    };
-    let asking = Asking { client: &client, at: now(), workload, decision, settings: &settings };
+    let asking = Asking { client: &client, at: now(), workload, decision, settings };
     if workload.living().next().is_none() {
-        asking.without_pods(&queries, &mut category);
-    } else if asking.metrics(&queries, &mut category) {
-        asking.source(&OriginQueries::new(&settings), &mut category);
-        asking.history(&facts, &mut category);
-        asking.vetoes(&facts, &mut category);
-        asking.group(&facts, asking.if_guarded(), &mut category);
+        asking.without_pods(queries, &mut category);
+    } else if asking.metrics(queries, &mut category) {
+        asking.source(&OriginQueries::new(settings), &mut category);
+        asking.history(facts, &mut category);
+        asking.vetoes(facts, &mut category);
+        asking.group(facts, asking.if_guarded(), &mut category);
     }
     Ok(category)
 }
@@ -155,24 +141,17 @@ impl Asking<'_> {
         true
     }
 
-    /// Whether Kafka itself told of a metric.
-    fn is_of_kafka(&self, metric: Metric) -> bool {
-        let is_own = self.settings.own[metric].is_some();
-        self.settings.preset == KafkaPreset::Kafka && matches!(metric, Metric::Lag | Metric::Rate) && !is_own
-    }
-
     /// Reports what a query found. Returns whether its newest sample is fresh, if known.
     fn judge(&self, metric: Metric, query: &MetricQuery, answer: &Samples, category: &mut Category) -> bool {
         let living = self.workload.living().count();
         let answered = having(answer);
         let matched = self.workload.living().filter(|pod| answered.contains(pod.name.as_str())).count();
-        if self.is_of_kafka(metric) {
+        let is_kafka = self.settings.preset == KafkaPreset::Kafka && self.settings.own[metric].is_none();
+        if is_kafka && matches!(metric, Metric::Lag | Metric::Rate) {
+            let hint = "a pod has none without a member of the group, with a partition that was never committed, or while \
+                        partitions are dealt";
             let found = format!("{metric}: {matched} of {living} live pods, from Kafka itself");
-            if matched == living {
-                category.good(found);
-            } else {
-                category.warn(found, "a pod has none without a member of the group, with a partition that was never committed, or while partitions are dealt");
-            }
+            category.note(found, (matched < living).then_some(hint));
             return true;
         }
         let age = self.newest(query);
@@ -183,28 +162,20 @@ impl Asking<'_> {
         let found = format!("{metric}: {} series, {matched} of {living} live pods{told}", answer.len());
         let limit = self.decision.max_sample_age;
         let is_fresh = !matches!(age, Age::Known(age) if age > limit);
-        if matched == 0
-            && let Some(hint) = self.exported(query)
-        {
-            category.warn(found, hint);
-            return is_fresh;
-        }
-        match (age, answer.is_empty()) {
-            (Age::None(source), true) => category.warn(found, self.nothing_there(metric, &source)),
-            (Age::Known(_), _) if !is_fresh => category.warn(
-                found,
-                format!(
-                    "that is older than MAX_SAMPLE_AGE ({} s): the scrape has stopped, or its interval is longer",
-                    limit.as_secs()
-                ),
+        let exported = if matched == 0 { self.exported(query) } else { None };
+        let hint = exported.or_else(|| match (age, answer.is_empty()) {
+            (Age::None(source), true) => Some(self.nothing_there(metric, &source)),
+            (Age::Known(_), _) if !is_fresh => Some(format!(
+                "that is older than MAX_SAMPLE_AGE ({} s): the scrape has stopped, or its interval is longer",
+                limit.as_secs()
+            )),
+            (_, true) => Some(
+                "the answer is empty although the server has samples: do the labels of the query match these pods?"
+                    .to_owned(),
             ),
-            (_, true) => category.warn(
-                found,
-                "the answer is empty although the server has samples: do the labels of the query match these pods?",
-            ),
-            _ if matched == living => category.good(found),
-            _ => category.warn(found, self.some_missing(metric, matched)),
-        }
+            _ => (matched < living).then(|| self.some_missing(metric, matched)),
+        });
+        category.note(found, hint);
         is_fresh
     }
 
@@ -315,17 +286,14 @@ impl Asking<'_> {
         let finder = FactFinder::new(self.client, facts, self.at);
         for asked in facts.vetoes() {
             let verdict = veto(&finder.veto(asked));
-            let (grade, hint) = match verdict.standing {
-                Standing::Pass => match self.never_heard(asked) {
-                    Some(hint) => (Grade::Warning, Some(hint)),
-                    None => (Grade::Success, None),
-                },
-                Standing::Hold => {
-                    (Grade::Warning, Some("runs are withheld as long as that is so".to_owned()))
+            let words = verdict.to_string();
+            match verdict.standing {
+                Standing::Pass => category.note(words, self.never_heard(asked)),
+                Standing::Hold => category.warn(words, "runs are withheld as long as that is so"),
+                Standing::Unknown => {
+                    category.add(Grade::Error, words, Some("every run is withheld for it".to_owned()));
                 }
-                Standing::Unknown => (Grade::Error, Some("every run is withheld for it".to_owned())),
-            };
-            category.add(grade, verdict.to_string(), hint);
+            }
         }
     }
 
@@ -367,15 +335,10 @@ impl Asking<'_> {
             };
             if metric == Metric::Cpu {
                 let (steps, needed) = (rule.grid(0.0).steps, rule.min_history);
-                let found = format!("history of cpu: {known} of {steps} minutes");
-                if known as f64 >= ENOUGH_HISTORY * steps as f64 {
-                    category.good(found);
-                } else {
-                    category.warn(
-                        found,
-                        format!("runs are withheld below {needed}; PERSISTENCE=off asks for none"),
-                    );
-                }
+                let is_short = (known as f64) < ENOUGH_HISTORY * steps as f64;
+                let hint = format!("runs are withheld below {needed}; PERSISTENCE=off asks for none");
+                category
+                    .note(format!("history of cpu: {known} of {steps} minutes"), is_short.then_some(hint));
             }
         }
     }
