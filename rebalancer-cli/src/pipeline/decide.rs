@@ -93,10 +93,14 @@ pub fn decide(
 ) -> anyhow::Result<Report> {
     let analysis = analyze(settings, known)?;
     let live = living(known.workload);
-    let facts = match finder {
-        Some(finder) => gather(settings, finder, &analysis, &live, known),
-        None => Facts::new(&live),
-    };
+    let mut facts = Facts::new(&live);
+    if let Some(finder) = finder {
+        let (rollout_age, kept) = (known.workload.rollout_age(), kept(settings, &analysis));
+        facts = gather(&[(settings, &analysis)], finder, &live, rollout_age, &kept);
+        if is_suspicious(settings, &analysis, &facts) {
+            facts.cures = known.cures.map_or(Fact::Absent, |cures| cures());
+        }
+    }
     Ok(conclude(settings, &analysis, facts, known, purpose))
 }
 
@@ -116,37 +120,31 @@ pub fn living(workload: &Workload) -> Cow<'_, [LivePod]> {
     workload.living().cloned().collect()
 }
 
-/// Looks up what this decision may use: always the past of the partitions, because a standing one may not
+/// Looks up what decisions with these settings may use: always the past of the partitions, because a standing one may not
 /// move any spread; the rest only if something may ask for a rotation.
-fn gather<'l>(
-    settings: &DecisionSettings,
+pub fn gather<'l>(
+    variants: &[(&DecisionSettings, &Analysis<'_>)],
     finder: &FactFinder<'_>,
-    analysis: &Analysis<'_>,
     live: &'l [LivePod],
-    known: &Known<'_>,
+    rollout_age: Option<Duration>,
+    kept: &Kept<'_>,
 ) -> Facts<'l> {
-    let all = || find(settings, finder, live, known.workload.rollout_age(), &kept(settings, analysis));
-    let are_needed = needs_facts(settings, analysis);
-    let (past, found) = if are_needed {
-        thread::scope(|scope| {
+    let all = |settings: &DecisionSettings| find(settings, finder, live, rollout_age, kept);
+    let asks = variants.iter().find(|(settings, analysis)| needs_facts(settings, analysis));
+    if let Some((settings, _)) = asks {
+        return thread::scope(|scope| {
             let past = scope.spawn(|| partitions_past(finder, live));
-            let found = all();
-            (past.join().expect("a thread that panics aborts the program"), found)
-        })
-    } else {
-        (partitions_past(finder, live), Facts::new(live))
-    };
-    let [offsets, offsets_of_day] = past;
-    let mut facts = Facts { offsets, offsets_of_day, ..found };
-    if !is_suspicious(settings, analysis, &facts) {
-        return facts;
+            let found = all(settings);
+            let [offsets, offsets_of_day] = past.join().expect("a thread that panics aborts the program");
+            Facts { offsets, offsets_of_day, ..found }
+        });
     }
-    if !are_needed {
-        let Facts { offsets, offsets_of_day, .. } = facts;
-        facts = Facts { offsets, offsets_of_day, ..all() };
-    }
-    facts.cures = known.cures.map_or(Fact::Absent, |cures| cures());
-    facts
+    let [offsets, offsets_of_day] = partitions_past(finder, live);
+    let facts = Facts { offsets, offsets_of_day, ..Facts::new(live) };
+    let suspicious = variants.iter().find(|(settings, analysis)| is_suspicious(settings, analysis, &facts));
+    let Some((settings, _)) = suspicious else { return facts };
+    let Facts { offsets, offsets_of_day, .. } = facts;
+    Facts { offsets, offsets_of_day, ..all(settings) }
 }
 
 /// The past of the partitions over the last hour, and over the last day for those that stood all hour.
@@ -163,7 +161,7 @@ pub fn needs_facts(settings: &DecisionSettings, analysis: &Analysis<'_>) -> bool
 }
 
 /// Whether a pod may be ill and would be cured, so that facts are needed; told by the past of the partitions and the loads.
-pub fn is_suspicious(settings: &DecisionSettings, analysis: &Analysis<'_>, facts: &Facts<'_>) -> bool {
+fn is_suspicious(settings: &DecisionSettings, analysis: &Analysis<'_>, facts: &Facts<'_>) -> bool {
     settings.strategy == Strategy::ByCause && may_be_ill(analysis, facts)
 }
 
@@ -312,15 +310,12 @@ fn unusable_facts(facts: &Facts<'_>) -> Vec<String> {
 /// A pod without a known UID (a replay without `pods.json`) is not judged: nothing can be evicted there.
 fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionSettings) -> Vec<String> {
     let known = |name: &&str| workload.pods.iter().find(|pod| pod.name == **name && !pod.uid.is_empty());
-    let told = |pod: &LivePod, objection: &Objection| format!("{} may not be evicted: {objection}", pod.name);
-    targets
-        .iter()
-        .filter_map(known)
-        .flat_map(|pod| {
-            let found = objections(pod, &workload.owners, settings.warm_up());
-            found.iter().map(|objection| told(pod, objection)).collect::<Vec<String>>()
-        })
-        .collect()
+    let told = |pod: &LivePod| {
+        let found = objections(pod, &workload.owners, settings.warm_up());
+        let told = |objection: &Objection| format!("{} may not be evicted: {objection}", pod.name);
+        found.iter().map(told).collect::<Vec<String>>()
+    };
+    targets.iter().filter_map(known).flat_map(told).collect()
 }
 
 /// Problems with the samples, one sentence per metric.

@@ -119,31 +119,44 @@ impl Live {
         let deadline = Instant::now().checked_add(args.kubernetes.run_timeout);
         let kafka = DirectKafka::chosen(args, deadline, stop)?;
         let (cluster, server) = connect(args, namespace, kafka.is_some(), stop)?;
-        let queries = queries_of(args, cluster.namespace(), decision, kafka.is_some(), &server);
-        queries::check(&queries)?;
-        let finds_kafka = args.queries.metrics_preset == PresetChoice::Auto && kafka.is_none();
-        let selector = selector(&cluster, wanted)?;
+        let live = Self::new(args, decision, cluster, Arc::new(server), kafka, stop);
+        queries::check(&live.queries)?;
+        let selector = selector(&live.cluster, wanted)?;
         let recorded = RecordedSettings {
-            namespace: Some(cluster.namespace().to_owned()),
+            namespace: Some(live.cluster.namespace().to_owned()),
             selector: Some(selector.as_str().to_owned()),
             pod_label: Some(args.queries.pod_label.clone()),
             allow_multiple_controllers: args.kubernetes.allow_multiple_controllers,
-            veto_alerts: queries.veto_alerts.as_ref().map(ToString::to_string),
+            veto_alerts: live.queries.veto_alerts.as_ref().map(ToString::to_string),
             decision: decision_flags(matches),
         };
-        Ok(Self {
+        Ok(Self { selector, notes, recorded, ..live })
+    }
+
+    /// A connection for all pods of the namespace of `cluster`, whose notes begin now.
+    fn new(
+        args: &LiveArgs,
+        decision: &DecisionSettings,
+        cluster: Arc<Cluster>,
+        server: Arc<MetricsServer>,
+        kafka: Option<DirectKafka>,
+        stop: &Arc<AtomicBool>,
+    ) -> Self {
+        let queries = queries::of(args, cluster.namespace(), decision);
+        let preset = if kafka.is_some() { KafkaPreset::Kafka } else { queries.preset };
+        Self {
+            queries: QuerySettings { preset, has_server: server.is_there(), ..queries },
+            finds_kafka: args.queries.metrics_preset == PresetChoice::Auto && kafka.is_none(),
             cluster,
-            selector,
-            notes,
+            selector: Selector::everything(),
+            notes: Notes::begin(),
             stop: Arc::clone(stop),
-            server: Arc::new(server),
+            server,
             metrics_clock: Arc::default(),
-            queries,
             kafka,
-            finds_kafka,
             series_of_all: OnceCell::new(),
-            recorded,
-        })
+            recorded: RecordedSettings::default(),
+        }
     }
 
     /// The same connection for one workload with settings of its own. Its notes begin now; requests and the time limit to
@@ -159,19 +172,9 @@ impl Live {
         selector: Selector,
     ) -> Result<Self, Failure> {
         let kafka = DirectKafka::chosen(args, self.cluster.deadline(), &self.stop)?;
-        Ok(Self {
-            cluster: Arc::new(self.cluster.in_namespace(namespace)),
-            selector,
-            notes: Notes::begin(),
-            stop: Arc::clone(&self.stop),
-            server: Arc::clone(&self.server),
-            metrics_clock: Arc::clone(&self.metrics_clock),
-            queries: queries_of(args, namespace, decision, kafka.is_some(), &self.server),
-            finds_kafka: args.queries.metrics_preset == PresetChoice::Auto && kafka.is_none(),
-            kafka,
-            series_of_all: OnceCell::new(),
-            recorded: RecordedSettings::default(),
-        })
+        let cluster = Arc::new(self.cluster.in_namespace(namespace));
+        let live = Self::new(args, decision, cluster, Arc::clone(&self.server), kafka, &self.stop);
+        Ok(Self { selector, metrics_clock: Arc::clone(&self.metrics_clock), ..live })
     }
 
     /// Lists the workload now, and finds what is asked about it. Tells also what is not clear of that.
@@ -455,19 +458,6 @@ impl Live {
 /// Tells the log what was found.
 fn log_found(FoundReport { setting, value, why }: &FoundReport) {
     tracing::info!(event = "setting.found", setting, value, "{setting}={value}: {why}");
-}
-
-/// What the queries depend on that is set, for the pods of a namespace.
-fn queries_of(
-    args: &LiveArgs,
-    namespace: &str,
-    decision: &DecisionSettings,
-    asks_kafka: bool,
-    server: &MetricsServer,
-) -> QuerySettings {
-    let queries = queries::of(args, namespace, decision);
-    let preset = if asks_kafka { KafkaPreset::Kafka } else { queries.preset };
-    QuerySettings { preset, has_server: server.is_there(), ..queries }
 }
 
 /// What a run without a metrics server says.

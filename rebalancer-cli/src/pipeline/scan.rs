@@ -336,16 +336,10 @@ impl Scope<'_> {
         suspects.extend(readers);
         for chunk in chunks(settings, suspects, |case| case.chunked(are_named)) {
             let of_chunk = settings_of(settings, chunk.iter().map(|case| case.chunked(are_named)));
+            let series = chunk.iter().map(|case| case.chunked(true).rows).sum::<usize>().max(of_others);
             let (suspects, readers): (Vec<Case>, Vec<Case>) = chunk.into_iter().partition(Case::needs_facts);
-            let asked = Wanted {
-                readers: suspects.iter().chain(&readers).filter_map(Case::joint_reader).collect(),
-                rows: suspects
-                    .iter()
-                    .chain(&readers)
-                    .map(|case| case.chunked(true).rows)
-                    .sum::<usize>()
-                    .max(of_others),
-            };
+            let reading = suspects.iter().chain(&readers).filter_map(Case::joint_reader).collect();
+            let asked = Wanted { readers: reading, rows: series };
             joint.ask_past(&of_chunk, &asked, self.suspects(&suspects, joint, settings).as_ref());
             self.settled(suspects, joint, &mut rows);
             joint.forget_history();
@@ -364,25 +358,25 @@ impl Scope<'_> {
     fn settled(&self, mut cases: Vec<Case>, joint: &mut Joint<'_>, rows: &mut Vec<ScanRow>) -> Vec<Case> {
         let mut ill: Vec<Case> = Vec::new();
         for _ in 0..MOST_ROUNDS {
-            let mut left: Vec<(Case, Vec<Question>)> = Vec::new();
+            let (mut again, mut questions): (Vec<Case>, Vec<Question>) = Default::default();
             for mut case in cases {
                 let open = Open::default();
                 let row = self.row(&case, joint, Some(&open));
-                let questions = open.into_questions();
-                if questions.is_empty() {
+                let asked = open.into_questions();
+                if asked.is_empty() {
                     rows.push(row);
-                } else if !joint.knows_history() && look_at_history(&questions) {
+                } else if !joint.knows_history() && look_at_history(&asked) {
                     case.look_back();
                     ill.push(case);
                 } else {
-                    left.push((case, questions));
+                    again.push(case);
+                    questions.extend(asked);
                 }
             }
-            if left.is_empty() {
+            if again.is_empty() {
                 return ill;
             }
-            let (again, questions): (Vec<Case>, Vec<Vec<Question>>) = left.into_iter().unzip();
-            joint.ask_open(&questions.concat());
+            joint.ask_open(&questions);
             cases = again;
         }
         rows.extend(cases.iter().map(|case| self.row(case, joint, None)));
@@ -396,27 +390,9 @@ impl Scope<'_> {
         joint: &Joint<'_>,
         settings: &QuerySettings,
     ) -> Option<Suspects<'w>> {
-        let mut asked = cases.iter().filter(|case| !case.is_apart).peekable();
-        asked.peek()?;
-        let as_all = || cases.iter().filter(|case| case.is_as_all());
-        let own = |case| {
-            let (queries, metrics) = self.unanswered(case, joint)?;
-            let with_past = metrics.into_iter().filter(|metric| WITH_A_PAST.contains(metric));
-            Some(with_past.filter_map(|metric| queries.get(metric).cloned()).collect::<Vec<MetricQuery>>())
-        };
-        Some(Suspects {
-            settings: settings_of(settings, asked.map(|case| case.chunked(true))),
-            window: self.decision.window(),
-            presets: as_all().filter_map(|case| Some(case.source.as_ref().ok()?.preset)).collect(),
-            readers: cases.iter().filter_map(Case::joint_reader).collect(),
-            own: as_all().filter_map(own).flatten().collect(),
-            windows: self.windows(cases, joint),
-        })
-    }
-
-    /// The windows of the past that decisions on these workloads look at.
-    fn windows(&self, cases: &[Case], joint: &Joint<'_>) -> Vec<Question> {
-        let of_case = |case: &Case| {
+        let joined = || cases.iter().filter(|case| !case.is_apart);
+        joined().next()?;
+        let windows = |case: &Case| {
             let workload = &case.owned.workload;
             let settings = self.found_settings(case).ok()?;
             let facts = FactQueries::new(&QuerySet::new(&settings).ok()?, &settings).ok()?;
@@ -424,17 +400,26 @@ impl Scope<'_> {
             let live = living(workload);
             Some(window_questions(&facts, &live, workload.rollout_age(), joint.at(), by_rate))
         };
-        cases.iter().filter(|case| !case.is_apart).filter_map(of_case).flatten().collect()
+        let as_all = || cases.iter().filter(|case| case.is_as_all());
+        let own = |case| {
+            let (queries, metrics) = self.unanswered(case, joint)?;
+            let with_past = metrics.into_iter().filter(|metric| WITH_A_PAST.contains(metric));
+            Some(with_past.filter_map(|metric| queries.get(metric).cloned()).collect::<Vec<MetricQuery>>())
+        };
+        Some(Suspects {
+            settings: settings_of(settings, joined().map(|case| case.chunked(true))),
+            window: self.decision.window(),
+            presets: as_all().filter_map(|case| Some(case.source.as_ref().ok()?.preset)).collect(),
+            readers: cases.iter().filter_map(Case::joint_reader).collect(),
+            own: as_all().filter_map(own).flatten().collect(),
+            windows: joined().filter_map(windows).flatten().collect(),
+        })
     }
 
     /// The row of a workload. Where questions are left `open`, it does not count.
     fn row(&self, case: &Case, joint: &Joint<'_>, open: Option<&Open>) -> ScanRow {
         let OwnedWorkload { namespace, owner, .. } = &case.owned;
-        let decided = match &case.loads {
-            Ok(loads) => self.decided(case, loads, joint, open).map_err(|error| chain(&error)),
-            Err(why) => Err(why.clone()),
-        };
-        match decided {
+        match self.decided(case, joint, open) {
             Ok(report) => {
                 let row = ScanRow::of(namespace, &owner.kind, &owner.name, &report);
                 let is_wanted = match self.details {
@@ -444,19 +429,14 @@ impl Scope<'_> {
                 };
                 ScanRow { report: is_wanted.then(|| Box::new(report)), ..row }
             }
-            Err(why) => undecided(&case.owned, why),
+            Err(error) => undecided(&case.owned, chain(&error)),
         }
     }
 
     /// The report that `plan` makes of the workload.
-    fn decided(
-        &self,
-        case: &Case,
-        loads: &Loads,
-        joint: &Joint<'_>,
-        open: Option<&Open>,
-    ) -> anyhow::Result<Report> {
+    fn decided(&self, case: &Case, joint: &Joint<'_>, open: Option<&Open>) -> anyhow::Result<Report> {
         let Case { owned, terms, .. } = case;
+        let loads = case.loads.as_ref().map_err(|why| anyhow::Error::msg(why.clone()))?;
         let settings = self.found_settings(case)?;
         let facts = FactQueries::new(&QuerySet::new(&settings)?, &settings)?;
         // What is asked by other settings is asked for this workload alone.

@@ -14,9 +14,7 @@ use rebalancer_io::facts::{FactFinder, Kept};
 use rebalancer_io::podstate::Answers;
 
 use crate::pipeline::clocks::ago;
-use crate::pipeline::decide::{
-    Known, Purpose, analyze, conclude, find, is_suspicious, living, needs_facts, partitions_past,
-};
+use crate::pipeline::decide::{Known, Purpose, analyze, conclude, gather, living, needs_facts};
 use crate::report::Report;
 use crate::report::backtest::Decision;
 use crate::settings::decision::{DecisionSettings, PLAN_DEADLINE};
@@ -71,21 +69,18 @@ pub fn judge(
         .map(|settings| analyze(settings, &known).with_context(|| format!("at {at}")))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let live = living(workload);
-    let mut facts = Facts::new(&live);
-    let variants_with = || variants.iter().zip(&per_variant);
-    let asks = variants_with().find(|(settings, analysis)| needs_facts(settings, analysis));
+    let pairs: Vec<_> = variants.iter().zip(&per_variant).collect();
     // Where nothing is over a threshold, only a strategy that cures acts on partitions that stand.
-    if asks.is_some() || variants.iter().any(|settings| settings.strategy == Strategy::ByCause) {
-        [facts.offsets, facts.offsets_of_day] = partitions_past(finder, &live);
-    }
-    let suspects = || variants_with().find(|(settings, analysis)| is_suspicious(settings, analysis, &facts));
-    if let Some((settings, _)) = asks.or_else(suspects) {
-        let found = find(settings, finder, &live, workload.rollout_age(), &Kept::All);
-        let Facts { offsets, offsets_of_day, .. } = facts;
-        facts = Facts { offsets, offsets_of_day, ..found };
-    }
+    let is_asked = |(settings, analysis): &(&DecisionSettings, &Analysis<'_>)| {
+        settings.strategy == Strategy::ByCause || needs_facts(settings, analysis)
+    };
+    let facts = if pairs.iter().any(is_asked) {
+        gather(&pairs, finder, &live, workload.rollout_age(), &Kept::All)
+    } else {
+        Facts::new(&live)
+    };
     let mut decided = Vec::with_capacity(variants.len());
-    for ((settings, analysis), own) in variants.iter().zip(&per_variant).zip(own) {
+    for ((settings, analysis), own) in pairs.into_iter().zip(own) {
         let facts = Facts { cures: own.cures(at), ..facts.clone() };
         let options = settings.rotation_options(moment.allow_many_controllers, PLAN_DEADLINE);
         let purpose = Purpose::plan(&options, false);

@@ -21,44 +21,13 @@ pub struct Remembered<'a> {
     source: AtMost<'a>,
     /// Nothing later than this is queried.
     latest: Timestamp,
-    blocks: Mutex<BTreeMap<String, Vec<Known>>>,
+    /// The blocks of each query and step in milliseconds, by their start in milliseconds.
+    blocks: Mutex<BTreeMap<(String, i64), Blocks>>,
     instants: Mutex<BTreeMap<(String, Timestamp), Samples>>,
 }
 
-/// A stretch of [`BLOCK`] instants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Block {
-    start_ms: i64,
-    step_ms: i64,
-}
-
-/// A block and its answer.
-type Known = (Block, Vec<Series>);
-
-impl Block {
-    /// The blocks that contain the instants from `start_ms` to `end_ms`; `None` for a range as long as a
-    /// block or longer.
-    fn holding(start_ms: i64, end_ms: i64, step_ms: i64) -> Option<Vec<Self>> {
-        let length_ms = step_ms.checked_mul(BLOCK)?;
-        if step_ms <= 0 || end_ms < start_ms || end_ms - start_ms >= length_ms {
-            return None;
-        }
-        let phase_ms = start_ms.rem_euclid(step_ms);
-        let first = (start_ms - phase_ms).div_euclid(length_ms);
-        let last = (end_ms - phase_ms).div_euclid(length_ms);
-        Some((first..=last).map(|index| Self { start_ms: phase_ms + index * length_ms, step_ms }).collect())
-    }
-
-    /// The latest instant of its grid that is not after `now_ms`: servers may align ranges that end off the
-    /// grid.
-    fn latest_ms(self, now_ms: i64) -> i64 {
-        now_ms - (now_ms - self.start_ms).rem_euclid(self.step_ms)
-    }
-
-    fn end_ms(self) -> i64 {
-        self.start_ms + (BLOCK - 1) * self.step_ms
-    }
-}
+/// The answers about stretches of [`BLOCK`] instants, by the first instant.
+type Blocks = BTreeMap<i64, Vec<Series>>;
 
 impl<'a> Remembered<'a> {
     /// Caches the answers of `source` about the time up to `latest`.
@@ -71,31 +40,40 @@ impl<'a> Remembered<'a> {
         &self.source
     }
 
-    /// The range, assembled from blocks; `None` if the blocks cannot be fetched.
+    /// The range, assembled from blocks; `None` if it is as long as a block, or if the blocks cannot be fetched.
     fn in_blocks(
         &self,
         query: &MetricQuery,
         TimeRange { start, end, step }: TimeRange,
     ) -> Option<Vec<Series>> {
         let [start_ms, end_ms] = [start, end].map(Timestamp::as_millisecond);
-        let blocks = Block::holding(start_ms, end_ms, i64::try_from(step.as_millis()).ok()?)?;
+        let step_ms = i64::try_from(step.as_millis()).ok().filter(|step_ms| *step_ms > 0)?;
+        let length_ms = step_ms.checked_mul(BLOCK)?;
+        if !(0..length_ms).contains(&(end_ms - start_ms)) {
+            return None;
+        }
+        let phase_ms = start_ms.rem_euclid(step_ms);
+        let [first, last] = [start_ms, end_ms].map(|at_ms| (at_ms - phase_ms).div_euclid(length_ms));
+        let starts: Vec<i64> = (first..=last).map(|index| phase_ms + index * length_ms).collect();
         let all = || self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = all().remove(&query.promql).unwrap_or_default();
-        known.retain(|(block, _)| blocks.contains(block));
-        for block in &blocks {
-            if known.iter().any(|(of, _)| of == block) {
+        let key = (query.promql.clone(), step_ms);
+        let mut known = all().remove(&key).unwrap_or_default();
+        known.retain(|start_ms, _| starts.contains(start_ms));
+        for start_ms in starts {
+            if known.contains_key(&start_ms) {
                 continue;
             }
-            let end_ms = block.end_ms().min(block.latest_ms(self.latest.as_millisecond()));
-            let [start, end] = [block.start_ms, end_ms].map(Timestamp::from_millisecond);
+            // Servers may align ranges that end off the grid.
+            let latest_ms = self.latest.as_millisecond();
+            let latest_ms = latest_ms - (latest_ms - start_ms).rem_euclid(step_ms);
+            let ends = [start_ms, latest_ms.min(start_ms + length_ms - step_ms)];
+            let [start, end] = ends.map(Timestamp::from_millisecond);
             // A server may refuse a range this long but answer a shorter one.
             let range = TimeRange { start: start.ok()?, end: end.ok()?, step };
-            let answer = self.source.range(query, range).ok()?;
-            known.push((*block, answer));
+            known.insert(start_ms, self.source.range(query, range).ok()?);
         }
-        known.sort_by_key(|(block, _)| block.start_ms);
-        let answer = cut(known.iter().map(|(_, answer)| answer), start_ms, end_ms);
-        all().insert(query.promql.clone(), known);
+        let answer = cut(known.values(), start_ms, end_ms);
+        all().insert(key, known);
         Some(answer)
     }
 }

@@ -186,8 +186,8 @@ fn settled(workload: &Workload, decision: &DecisionSettings, args: &CheckArgs, c
 
 /// Reports the owner of the pods, its replicas, and what its status shows about rollouts.
 fn owned(owner: &str, workload: &Workload, category: &mut Category) {
-    let asked: Vec<u32> = workload.owners.iter().filter_map(|owner| owner.desired_replicas).collect();
-    let asked = asked.first().map_or_else(String::new, |count| format!(", {count} of {count} replicas"));
+    let asked = workload.owners.iter().find_map(|owner| owner.desired_replicas);
+    let asked = asked.map_or_else(String::new, |count| format!(", {count} of {count} replicas"));
     if workload.owners.iter().any(OwnerStatus::is_silent) {
         return category.warn(
             format!("owned by {owner}{asked}, rollout not visible"),

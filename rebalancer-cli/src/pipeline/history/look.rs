@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use rebalancer_core::{
     BORN_TOGETHER, Controller, History, LONGEST_SIDE, LivePod, Metric, PerMetric, SETTLING, SHORTEST_SIDE,
     SpreadChange, Thresholds, Workload,
@@ -282,39 +282,35 @@ impl Sides {
     /// # Errors
     /// Why there is less than 25 minutes of it, in words.
     fn around(change: &Change, earlier: Limit, later: Limit) -> Result<Self, String> {
-        let before_ends = whole_minute(change.began - change.slack, false);
-        let after_begins = whole_minute(change.ended + SETTLING, true);
+        let before_ends = whole_minute(change.began - change.slack, RoundMode::Floor);
+        let after_begins = whole_minute(change.ended + SETTLING, RoundMode::Ceil);
         let before = match earlier {
             Limit::Change(ended) => ago(ended + SETTLING, before_ends),
             Limit::Memory(begins) => ago(begins, before_ends),
         };
         let (Limit::Change(ends) | Limit::Memory(ends)) = later;
         let after = ago(after_begins, ends);
-        let needed = SHORTEST_SIDE.as_secs() / 60;
+        let lacks = |why: String| Err(format!("{why}; {} are needed", SHORTEST_SIDE.as_secs() / 60));
         if after < SHORTEST_SIDE {
             let there = after.as_secs() / 60;
-            return Err(match later {
-                Limit::Change(at) => format!(
-                    "the next change began at {at}, {there} min after it had settled; {needed} are needed"
-                ),
-                Limit::Memory(_) => {
-                    format!("{there} min after it are known since it has settled; {needed} are needed")
+            return lacks(match later {
+                Limit::Change(at) => {
+                    format!("the next change began at {at}, {there} min after it had settled")
                 }
+                Limit::Memory(_) => format!("{there} min after it are known since it has settled"),
             });
         }
         if before < SHORTEST_SIDE {
             let there = before.as_secs() / 60;
-            return Err(match earlier {
-                Limit::Change(ended) => format!(
-                    "the change before it ended at {ended}, {there} min before it; {needed} are needed"
-                ),
+            return match earlier {
                 Limit::Memory(begins) if there == 0 => {
-                    format!("the metrics server remembers nothing of it before {begins}")
+                    Err(format!("the metrics server remembers nothing of it before {begins}"))
                 }
-                Limit::Memory(_) => {
-                    format!("the metrics server remembers {there} min before it; {needed} are needed")
+                Limit::Memory(_) => lacks(format!("the metrics server remembers {there} min before it")),
+                Limit::Change(ended) => {
+                    lacks(format!("the change before it ended at {ended}, {there} min before it"))
                 }
-            });
+            };
         }
         let length = before.min(after).min(LONGEST_SIDE);
         let length = MINUTE * u32::try_from(length.as_secs() / 60).unwrap_or(u32::MAX);
@@ -322,12 +318,9 @@ impl Sides {
     }
 }
 
-/// The whole minute at or before a moment, or at or after it.
-fn whole_minute(at: Timestamp, is_later: bool) -> Timestamp {
-    let beyond_s = at.as_second().rem_euclid(60);
-    let is_whole = beyond_s == 0 && at.subsec_nanosecond() == 0;
-    let minute = at.as_second() - beyond_s + if is_later && !is_whole { 60 } else { 0 };
-    Timestamp::from_second(minute).unwrap_or(at)
+/// The whole minute next to a moment.
+fn whole_minute(at: Timestamp, mode: RoundMode) -> Timestamp {
+    at.round(TimestampRound::new().smallest(Unit::Minute).mode(mode)).unwrap_or(at)
 }
 
 /// The spread of each metric on both sides, by the loads that a metrics server has of about so many pods; `None` where there
