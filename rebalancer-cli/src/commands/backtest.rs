@@ -15,7 +15,7 @@ use crate::pipeline::backtest::past::Past;
 use crate::pipeline::backtest::{recordings, times, variants};
 use crate::pipeline::clocks::now;
 use crate::pipeline::history::look::subject;
-use crate::pipeline::live::{Live, Subject};
+use crate::pipeline::live::Live;
 use crate::render::html::{self, QueryRow};
 use crate::render::terminal::progress_bar;
 use crate::render::{self, text};
@@ -62,9 +62,8 @@ fn over_history(
 ) -> Result<(BacktestReport, Vec<QueryRow>), Failure> {
     let times = times(args, now())?;
     let live = Live::connect(&args.live, settings, matches, &Arc::default())?;
-    let (Subject { workload, listed_at, described, queries, facts, .. }, client) = subject(&live)?;
-    let many = args.live.kubernetes.allow_multiple_controllers;
-    let mut past = Past::new(&client, &queries, &facts, &workload, listed_at, many);
+    let (subject, client) = subject(&live)?;
+    let mut past = Past::new(&client, &subject, args.live.kubernetes.allow_multiple_controllers);
     let progress = progress(times.len());
     let mut own = vec![OwnRotations::default(); variants.len()];
     let mut decided: Decided = Vec::with_capacity(times.len());
@@ -76,7 +75,9 @@ fn over_history(
         }
     }
     progress.finish_and_clear();
-    let asked = html::of_queries(&queries);
+    let queries = &subject.queries;
+    let asked = html::of_queries(queries);
+    let described = subject.described.clone();
     let mut report = BacktestReport::new(settings, variants, described, Some(args.every), decided);
     let unaged = Metric::ALL.into_iter().filter(|metric| queries.is_own(*metric)).map(|metric| {
         format!(

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric, OwnerStatus, PerMetric, Workload};
 use rebalancer_io::facts::{FactFinder, Kin};
-use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
+use rebalancer_io::metrics::{AtMost, MetricsSource};
 use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{QueryError, Samples, Series};
 
@@ -19,6 +19,7 @@ use super::judge::Moment;
 use super::pieces::{Answered, Gap, Pieces};
 use super::remembered::Remembered;
 use crate::pipeline::clocks::ago;
+use crate::pipeline::live::Subject;
 
 /// Maximum number of moments in one query. Servers return at most 11,000 points per series.
 const MOST_MOMENTS: usize = 10_000;
@@ -36,10 +37,7 @@ const LATEST: Duration = Duration::from_secs(60);
 /// The past of one workload.
 pub struct Past<'a> {
     source: Remembered<'a>,
-    queries: &'a QuerySet,
-    facts: &'a FactQueries,
-    workload: &'a Workload,
-    listed_at: Timestamp,
+    subject: &'a Subject,
     allow_many_controllers: bool,
     /// When each pod first had a load; `None` for pods of the first moment.
     first_seen: Option<BTreeMap<String, Option<Timestamp>>>,
@@ -51,21 +49,11 @@ pub struct Past<'a> {
 type MetricGap = (Metric, Gap);
 
 impl<'a> Past<'a> {
-    /// The past of the pods of `workload`, listed at `listed_at`.
-    pub fn new(
-        source: &'a dyn MetricsSource,
-        queries: &'a QuerySet,
-        facts: &'a FactQueries,
-        workload: &'a Workload,
-        listed_at: Timestamp,
-        allow_many_controllers: bool,
-    ) -> Self {
+    /// The past of a workload.
+    pub fn new(source: &'a dyn MetricsSource, subject: &'a Subject, allow_many_controllers: bool) -> Self {
         Self {
-            source: Remembered::new(AtMost::new(source, AT_ONCE), listed_at),
-            queries,
-            facts,
-            workload,
-            listed_at,
+            source: Remembered::new(AtMost::new(source, AT_ONCE), subject.listed_at),
+            subject,
             allow_many_controllers,
             first_seen: None,
             pieces: PerMetric::default(),
@@ -75,12 +63,12 @@ impl<'a> Past<'a> {
 
     /// Looks up facts besides the loads at a moment.
     pub fn finder(&self, at: Timestamp) -> FactFinder<'_> {
-        FactFinder::new(&self.source, self.facts, at)
+        FactFinder::new(&self.source, &self.subject.facts, at)
     }
 
     /// How many moments one answer may contain.
     pub fn chunk(&self) -> usize {
-        moments_of(self.workload.pods.len())
+        moments_of(self.subject.workload.pods.len())
     }
 
     /// What the server did not return so far, in words.
@@ -115,7 +103,7 @@ impl<'a> Past<'a> {
         every: Duration,
     ) -> anyhow::Result<(Vec<Answers>, Vec<MetricGap>)> {
         let ask = |metric: Metric| -> Option<Result<Answered, QueryError>> {
-            let query = self.queries.get(metric)?;
+            let query = self.subject.queries.get(metric)?;
             let ask = |range| self.source.source().range(query, range);
             Some(self.pieces[metric].ask(times, every, ask))
         };
@@ -157,19 +145,19 @@ impl<'a> Past<'a> {
 
     /// The workload at the moment of the answers.
     fn workload_at(&self, answers: &Answers) -> Workload {
-        let ago = ago(answers.at, self.listed_at);
+        let Subject { workload, listed_at, .. } = self.subject;
+        let ago = ago(answers.at, *listed_at);
         let latest = ago < LATEST;
         let mut pods: Vec<LivePod> =
-            self.workload.pods.iter().filter_map(|pod| earlier(pod, ago, latest)).collect();
-        let listed: BTreeSet<&str> = self.workload.pods.iter().map(|pod| pod.name.as_str()).collect();
+            workload.pods.iter().filter_map(|pod| earlier(pod, ago, latest)).collect();
+        let listed: BTreeSet<&str> = workload.pods.iter().map(|pod| pod.name.as_str()).collect();
         if !latest {
-            let kin = Kin::of(&self.workload.pods);
+            let kin = Kin::of(&workload.pods);
             let gone = names(answers).into_iter().filter(|name| kin.has(name) && !listed.contains(name));
             pods.extend(gone.map(|name| self.gone(name, answers.at)));
         }
-        let owners = self.workload.owners.iter();
-        let owners = owners.filter_map(|owner| earlier_owner(owner, ago, latest)).collect();
-        Workload { pods, owners }
+        let owners = workload.owners.iter().filter_map(|owner| earlier_owner(owner, ago, latest));
+        Workload { pods, owners: owners.collect() }
     }
 
     fn gone(&self, name: &str, at: Timestamp) -> LivePod {
