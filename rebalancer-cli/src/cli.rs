@@ -11,3 +11,4 @@ pub mod spelling;
 pub mod sweep;
 pub mod usage;
 pub mod values;
+pub mod words;

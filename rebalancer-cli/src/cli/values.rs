@@ -1,11 +1,10 @@
-//! Parsers for the values of settings: durations, quantities, shares, weights, words.
+//! Parsers for the values of settings: durations, quantities, shares, weights.
 //!
 //! An error says what is expected. The caller adds the setting's name and value.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rebalancer_core::guard::{OutlierTrigger, Persistence};
 use rebalancer_core::{DEFAULT_FLOORS, Metric, PerMetric};
 use rebalancer_io::metrics::AlertPattern;
@@ -252,19 +251,6 @@ pub fn persistence(text: &str) -> Result<Guarded<Persistence>, String> {
     }
     let (Some(window), Some(factor), Some(percent)) = (window, factor, percent) else { return Ok(None) };
     Ok(Some(Persistence { factor, percent, ..Persistence::over(window) }))
-}
-
-/// A word that can be typed, and what it stands for.
-pub type Word<T> = (&'static str, T);
-
-/// One of these words.
-pub fn one_of<T: Copy + Send + Sync + 'static>(
-    words: &'static [Word<T>],
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(words.iter().map(|(word, _)| *word)).map(|typed| {
-        let known = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&typed));
-        known.expect("the parser lets only known words through").1
-    })
 }
 
 fn is_off(text: &str) -> bool {

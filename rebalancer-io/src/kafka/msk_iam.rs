@@ -79,7 +79,7 @@ mod tests {
             };
             let host = "b-1.shop.abcde1.c2.kafka.eu-west-1.amazonaws.com";
             let message = message(&credential, host, "eu-west-1", at);
-            let message: serde_json::Value = serde_json::from_slice(&message).expect("JSON");
+            let message: Value = serde_json::from_slice(&message).expect("JSON");
             assert_eq!(message["x-amz-signature"], signature);
             assert_eq!(message["x-amz-date"], "20261123T050000Z");
             assert_eq!(

@@ -10,7 +10,8 @@ use rebalancer_core::{Method, Pacing};
 use rebalancer_io::kubernetes::{ControllerKind, TargetName};
 use strum::IntoStaticStr;
 
-use crate::cli::values::{self, Word, one_of};
+use crate::cli::values;
+use crate::cli::words::{Word, one_of};
 
 /// Which pods are meant, and how to reach their cluster.
 #[derive(Debug, Clone, Args)]

@@ -10,7 +10,8 @@ use rebalancer_core::PerMetric;
 use rebalancer_io::metrics::{KafkaPreset, Matchers};
 use rebalancer_io::prometheus::Method;
 
-use crate::cli::values::{self, Word, one_of};
+use crate::cli::values;
+use crate::cli::words::{Word, one_of};
 
 /// Where the metrics server is and how to reach it. Secrets have no flags: they would be seen in
 /// process lists and pod specs.
