@@ -21,9 +21,9 @@ use crate::metrics::detect::{
     KNOWN_SERIES, KnownSeries, SERIES_LABEL, is_of_a_client, known_series_of_all, questions_of_all,
 };
 use crate::metrics::{
-    COMMITTED, ClientQueries, END, GroupQueries, KafkaPreset, LEAD, LOAD, MemberQueries, MetricQuery,
-    MetricsSource, OWNED, OffsetQueries, QuerySettings, REBALANCE, Reach, START, container_queries,
-    of_members,
+    ADDRESSES, COMMITTED, END, KafkaPreset, LEAD, LOAD, MetricQuery, MetricsSource, OWNED, OffsetQueries,
+    Queries, QuerySettings, REBALANCE, Reach, START, client_queries, container_queries, group_queries,
+    member_queries, of_members,
 };
 use crate::prometheus::{QueryError, TimeRange, When};
 use tables::{Key, OF_SUSPECTS, Ranged, Tables, exporters_of};
@@ -128,12 +128,13 @@ impl<'a> Joint<'a> {
         presets: &BTreeSet<KafkaPreset>,
     ) -> Result<(), QueryError> {
         let containers = container_queries(settings);
-        let clients: Vec<(KafkaPreset, ClientQueries)> =
-            presets.iter().map(|preset| (*preset, ClientQueries::new(*preset, settings))).collect();
+        let clients: Vec<(KafkaPreset, Queries)> =
+            presets.iter().map(|preset| (*preset, client_queries(*preset, settings))).collect();
         let of_containers = containers.iter().map(|(_, query)| keyed(KafkaPreset::None, query));
-        let of_clients = clients
-            .iter()
-            .flat_map(|(preset, queries)| queries.loads().map(move |query| keyed(*preset, query)));
+        let of_loads = [Metric::Lag.name(), Metric::Rate.name(), OffsetQueries::COUNT];
+        let of_clients = clients.iter().flat_map(|(preset, queries)| {
+            of_loads.iter().filter_map(|name| queries.get(*name)).map(|query| keyed(*preset, query))
+        });
         let wanted: Vec<(Key, &MetricQuery)> = of_containers.chain(of_clients).collect();
         let answers = self.tables.ask_and_keep(&wanted);
         // One process that names two pods spoils the answer about all of the agent's.
@@ -148,7 +149,8 @@ impl<'a> Joint<'a> {
         }
         let members = members_of(readers, settings);
         let of_loads = members.iter().flat_map(|(preset, queries)| {
-            [&queries.lag, &queries.rate].into_iter().flatten().map(move |query| keyed(*preset, query))
+            let of_loads = [Metric::Lag, Metric::Rate].map(|metric| of_members(metric.name()));
+            of_loads.into_iter().filter_map(|name| Some(keyed(*preset, queries.get(&name)?)))
         });
         self.tables.ask_and_keep(&of_loads.collect::<Vec<_>>());
     }
@@ -183,29 +185,29 @@ impl<'a> Joint<'a> {
         let range = offsets_range(self.tables.at);
         let groups = groups_of(readers, settings);
         let mut parts: Vec<Part> = Vec::new();
-        for (preset, queries) in clients_of(readers.iter().map(|(preset, _)| *preset), settings) {
-            parts.extend(self.range(preset, queries.owned, range));
-            let lead = self.range(preset, queries.lead, range);
+        for (preset, mut queries) in clients_of(readers.iter().map(|(preset, _)| *preset), settings) {
+            parts.extend(self.range(preset, queries.remove(OWNED), range));
+            let lead = self.range(preset, queries.remove(LEAD), range);
             // Needed only where nobody reports a commit.
-            let has_commits = |(of, queries): &(KafkaPreset, GroupQueries)| {
-                *of == exporters_of(preset) && queries.committed.is_some()
+            let has_commits = |(of, queries): &(KafkaPreset, Queries)| {
+                *of == exporters_of(preset) && queries.contains_key(COMMITTED)
             };
             let is_of_none = |(of, group): &(KafkaPreset, Option<&str>)| *of == preset && group.is_none();
             if !groups.iter().any(has_commits) || readers.iter().any(is_of_none) {
                 parts.extend(lead);
             }
         }
-        for (preset, queries) in members_of(self.with_known_sources(readers), settings) {
-            parts.extend(self.range(preset, queries.owned, range));
-            let addresses = queries.addresses.map(|query| named(query, OWNED_ADDRESSES));
+        for (preset, mut queries) in members_of(self.with_known_sources(readers), settings) {
+            parts.extend(self.range(preset, queries.remove(&of_members(OWNED)), range));
+            let addresses = queries.remove(ADDRESSES).map(|query| named(query, OWNED_ADDRESSES));
             parts.extend(self.range(KafkaPreset::None, addresses, range));
         }
-        for (preset, queries) in groups {
-            parts.extend(self.range(preset, queries.committed, range));
-            parts.extend(self.range(preset, queries.end, range));
+        for (preset, mut queries) in groups {
+            parts.extend(self.range(preset, queries.remove(COMMITTED), range));
+            parts.extend(self.range(preset, queries.remove(END), range));
             // Needed only where a partition may stand.
-            drop(self.range(preset, queries.start, range));
-            parts.extend(queries.rebalance.map(|query| Part::now(preset, query)));
+            drop(self.range(preset, queries.remove(START), range));
+            parts.extend(queries.remove(REBALANCE).map(|query| Part::now(preset, query)));
         }
         parts.extend(suspects.into_iter().flat_map(|suspects| self.of_suspects(suspects)));
         self.tables.ask_together(parts, (MOST_PACKED_ROWS / (*rows).max(1)).max(1));
@@ -243,26 +245,28 @@ impl<'a> Joint<'a> {
         {
             drop(self.range(KafkaPreset::None, Some(past(query)), range));
         }
+        let now = |preset, mut queries: Queries| {
+            OF_SUSPECTS.iter().filter_map(move |name| Some(Part::now(preset, queries.remove(*name)?)))
+        };
         let mut parts: Vec<Part> = Vec::new();
         for (preset, queries) in clients_of(presets.iter().copied(), settings) {
             for metric in WITH_A_PAST {
-                drop(self.range(preset, queries.metric(metric).map(past), range));
+                drop(self.range(preset, queries.get(metric.name()).map(past), range));
             }
-            let now = [queries.owners, queries.assigned].into_iter().flatten();
-            parts.extend(now.map(|query| Part::now(preset, query)));
+            parts.extend(now(preset, queries));
         }
         for (preset, queries) in groups_of(readers, settings) {
-            let now = [queries.load, queries.assignor].into_iter().flatten();
-            parts.extend(now.map(|query| Part::now(preset, query)));
+            parts.extend(now(preset, queries));
         }
-        for (preset, queries) in members_of(self.with_known_sources(readers), settings) {
-            for (metric, query) in [(Metric::Lag, queries.lag), (Metric::Rate, queries.rate)] {
+        for (preset, mut queries) in members_of(self.with_known_sources(readers), settings) {
+            for metric in [Metric::Lag, Metric::Rate] {
+                let query = queries.remove(&of_members(metric.name()));
                 let name = of_members(&history_name(metric.name()));
                 drop(self.range(preset, query.map(|query| named(query, &name)), range));
             }
-            let addresses = queries.addresses.map(|query| named(query, HISTORY_ADDRESSES));
+            let addresses = queries.remove(ADDRESSES).map(|query| named(query, HISTORY_ADDRESSES));
             parts.extend(self.range(KafkaPreset::None, addresses, range));
-            parts.extend(queries.load.map(|query| Part::now(preset, query)));
+            parts.extend(queries.remove(&of_members(LOAD)).map(|query| Part::now(preset, query)));
         }
         let own = own.iter().map(|query| (query.clone(), When::Range(range)));
         parts.extend(self.tables.told_parts(&own.chain(windows.iter().cloned()).collect::<Vec<Question>>()));
@@ -301,23 +305,21 @@ impl<'a> Joint<'a> {
 fn clients_of(
     presets: impl Iterator<Item = KafkaPreset>,
     settings: &QuerySettings,
-) -> Vec<(KafkaPreset, ClientQueries)> {
+) -> Vec<(KafkaPreset, Queries)> {
     let presets: BTreeSet<KafkaPreset> = presets.collect();
-    presets.into_iter().map(|preset| (preset, ClientQueries::new(preset, settings))).collect()
+    presets.into_iter().map(|preset| (preset, client_queries(preset, settings))).collect()
 }
 
 /// The queries about the groups of the readers, by where what is told of them comes from.
-fn groups_of(readers: &Readers<'_>, settings: &QuerySettings) -> Vec<(KafkaPreset, GroupQueries)> {
+fn groups_of(readers: &Readers<'_>, settings: &QuerySettings) -> Vec<(KafkaPreset, Queries)> {
     let groups = named_groups(readers, exporters_of, settings);
-    groups.map(|(preset, groups)| (preset, GroupQueries::new(preset, groups, settings))).collect()
+    groups.map(|(preset, groups)| (preset, group_queries(preset, groups, settings))).collect()
 }
 
 /// The queries about members of the groups of these readers.
-fn members_of(readers: &Readers<'_>, settings: &QuerySettings) -> Vec<(KafkaPreset, MemberQueries)> {
+fn members_of(readers: &Readers<'_>, settings: &QuerySettings) -> Vec<(KafkaPreset, Queries)> {
     let groups = named_groups(readers, |preset| preset, settings);
-    groups
-        .filter_map(|(preset, groups)| Some((preset, MemberQueries::new(preset, groups, settings)?)))
-        .collect()
+    groups.filter_map(|(preset, groups)| Some((preset, member_queries(preset, groups, settings)?))).collect()
 }
 
 /// The groups of the readers by what `of` says of their presets.

@@ -35,8 +35,8 @@ pub use fresh::{UnknownAge, mark_stale};
 pub(crate) use fresh::{are_fresh, question_name};
 pub use group::{ALIKE_LABEL, CLIENT_LABEL, FactQueries, MEMBER_LABEL, PARTITION_LABELS, PROTOCOL_LABEL};
 pub(crate) use joint::{
-    ADDRESSES, ClientQueries, GroupQueries, MemberQueries, OF_MEMBERS, ROW_LABEL, container_queries,
-    of_members, tagged,
+    ADDRESSES, OF_MEMBERS, Queries, ROW_LABEL, client_queries, container_queries, group_queries,
+    member_queries, of_members, tagged,
 };
 pub use lives::LifeQueries;
 pub use matchers::{InvalidMatchers, Matchers};

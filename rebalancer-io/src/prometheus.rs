@@ -26,7 +26,9 @@ pub(crate) use decode::{
 };
 pub use error::{ErrorKind, QueryError, TransportError};
 pub(crate) use identity::hex;
-pub use identity::{AwsCredentials, AwsIdentity, AzureIdentity, GoogleIdentity, Identity, Variables};
+pub use identity::{
+    AwsCredentials, AwsIdentity, Identity, TokenIdentity, Variables, azure_identity, google_identity,
+};
 pub use secrecy::SecretString;
 pub use secret_source::SecretSource;
 pub use service::ServiceProblem;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rebalancer_io::kubernetes::{ConnectOptions, Selector, ServiceAddress, TargetName, is_namespace_name};
 use rebalancer_io::prometheus::{
-    Auth, AwsIdentity, AzureIdentity, Endpoint, GoogleIdentity, Header, HttpTransport, Identity,
-    PrometheusConfig, SecretSource, SecretString, Tls, Variables,
+    Auth, AwsIdentity, Endpoint, Header, HttpTransport, Identity, PrometheusConfig, SecretSource,
+    SecretString, Tls, Variables, azure_identity, google_identity,
 };
 use rebalancer_io::push::{PushConfig, Receiver};
 use rebalancer_io::webhook::Webhook;
@@ -113,8 +113,8 @@ fn identity(
         AwsIdentity::new(endpoint.host(), region, service, &variables)
     };
     let identity: Result<Arc<dyn Identity>, String> = match cloud {
-        args::Cloud::Google => GoogleIdentity::new(&variables).map(|found| Arc::new(found) as _),
-        args::Cloud::Azure => AzureIdentity::new(&variables).map(|found| Arc::new(found) as _),
+        args::Cloud::Google => google_identity(&variables).map(|found| Arc::new(found) as _),
+        args::Cloud::Azure => azure_identity(&variables).map(|found| Arc::new(found) as _),
         args::Cloud::Aws | args::Cloud::None => of_aws().map(|found| Arc::new(found) as _),
     };
     identity.map_err(|reason| Failure::usage(format!("PROMETHEUS_AUTH: {reason}")))

@@ -62,36 +62,34 @@ impl FactFinder<'_> {
     pub(super) fn last_replacement(&self, live: &[LivePod]) -> Fact<Replacement> {
         let Some([earlier, later]) = Replacement::windows(live) else { return Fact::Absent };
         let Some(ago) = live.iter().filter_map(|pod| pod.age).min() else { return Fact::Absent };
+        let (names, kin) = (names(live), Kin::of(live));
         for metric in [Metric::Rate, Metric::Cpu] {
             let Some(query) = self.queries.metric(metric) else { continue };
-            let after = match self.means(query, "after", later) {
-                Ok(means) => of_live(means, live),
+            let after = match self.means(query, "after", later, |pod| names.contains(pod)) {
+                Ok(loads) if loads.is_empty() => continue,
+                Ok(loads) => loads,
                 Err(error) => return lacking(&error),
             };
-            if after.is_empty() {
-                continue;
-            }
-            return match self.means(query, "before", earlier) {
-                Ok(means) => {
-                    let (before, length) = (of_workload(means, live), earlier.length);
-                    Fact::Known(Replacement { metric, before, after, ago, length })
-                }
-                Err(error) => lacking(&error),
-            };
+            let replacement =
+                |before| Fact::Known(Replacement { metric, before, after, ago, length: earlier.length });
+            let before = self.means(query, "before", earlier, |pod| kin.has(pod));
+            return before.map_or_else(|error| lacking(&error), replacement);
         }
         Fact::Absent
     }
 
-    /// Mean load of each pod over a window.
+    /// Mean loads over a window of the pods for which `counts` holds.
     fn means(
         &self,
         query: &MetricQuery,
         word: &str,
         window: Window,
-    ) -> Result<Vec<(String, f64)>, QueryError> {
+        counts: impl Fn(&str) -> bool,
+    ) -> Result<Vec<f64>, QueryError> {
         let (query, when) = window_question(query, word, window, self.at);
         let answer = self.source.instant(&query, when.start())?;
-        Ok(answer.iter().map(|sample| (sample.pod.to_owned(), sample.value)).collect())
+        let counted = answer.iter().filter(|sample| counts(sample.pod));
+        Ok(counted.filter_map(|sample| Load::from_sample(sample.value)).map(Load::value).collect())
     }
 
     /// How uneven a metric was before the replacements of the last day; absent unless there were several.
@@ -103,8 +101,9 @@ impl FactFinder<'_> {
     ) -> Fact<PastSpread> {
         let Some(query) = self.queries.metric(metric) else { return Fact::Absent };
         let Some(window) = PastSpread::window(live, rollout_age) else { return Fact::Absent };
-        let loads = match self.means(query, "before_all", window) {
-            Ok(means) => of_workload(means, live),
+        let kin = Kin::of(live);
+        let loads = match self.means(query, "before_all", window, |pod| kin.has(pod)) {
+            Ok(loads) => loads,
             Err(error) => return lacking(&error),
         };
         // After a rollout, few pods of that time can be recognised as part of this workload.
@@ -129,20 +128,4 @@ pub(super) fn time_range(grid: Grid) -> TimeRange {
 
 fn names(live: &[LivePod]) -> BTreeSet<&str> {
     live.iter().map(|pod| pod.name.as_str()).collect()
-}
-
-/// The loads of the live pods.
-fn of_live(samples: Vec<(String, f64)>, live: &[LivePod]) -> Vec<f64> {
-    let names = names(live);
-    loads(samples.into_iter().filter(|(pod, _)| names.contains(pod.as_str())))
-}
-
-/// The loads of the workload's pods, including deleted ones.
-fn of_workload(samples: Vec<(String, f64)>, live: &[LivePod]) -> Vec<f64> {
-    let kin = Kin::of(live);
-    loads(samples.into_iter().filter(|(pod, _)| kin.has(pod)))
-}
-
-fn loads(samples: impl Iterator<Item = (String, f64)>) -> Vec<f64> {
-    samples.filter_map(|(_, value)| Load::from_sample(value)).map(Load::value).collect()
 }

@@ -121,8 +121,8 @@ impl Filled {
 mod tests {
     use super::*;
     use crate::metrics::{
-        ClientQueries, GroupQueries, KafkaPreset, MemberQueries, MetricQuery, OriginQueries,
-        container_queries,
+        KafkaPreset, MetricQuery, OriginQueries, Queries, client_queries, container_queries, group_queries,
+        member_queries,
     };
 
     fn sizes(workloads: Vec<(&str, Option<&str>, usize)>) -> Vec<usize> {
@@ -186,17 +186,10 @@ mod tests {
 
     /// All that is asked about the workloads of a chunk.
     fn asked(preset: KafkaPreset, groups: &Reach, settings: &QuerySettings) -> Vec<MetricQuery> {
-        let ClientQueries { lag, rate, partitions, lead, owned, owners, assigned } =
-            ClientQueries::new(preset, settings);
-        let GroupQueries { committed, end, start, load, assignor, rebalance } =
-            GroupQueries::new(preset, groups.clone(), settings);
-        let members = MemberQueries::new(preset, groups.clone(), settings);
-        let members = members
-            .map(|members| [members.lag, members.rate, members.load, members.owned, members.addresses]);
-        let of_clients = [lag, rate, partitions, lead, owned, owners, assigned];
-        let of_group = [committed, end, start, load, assignor, rebalance];
+        let members = member_queries(preset, groups.clone(), settings).unwrap_or_default();
+        let of_kafka =
+            [client_queries(preset, settings), group_queries(preset, groups.clone(), settings), members];
         let of_containers = container_queries(settings).into_iter().map(|(_, query)| query);
-        let of_kafka = of_clients.into_iter().chain(of_group).chain(members.into_iter().flatten());
-        of_kafka.flatten().chain(of_containers).collect()
+        of_kafka.into_iter().flat_map(Queries::into_values).chain(of_containers).collect()
     }
 }

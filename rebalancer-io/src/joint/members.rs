@@ -9,19 +9,8 @@ use crate::metrics::detect::KNOWN_SERIES;
 use crate::metrics::{ADDRESSES, KafkaPreset, QuerySettings, of_members};
 use crate::prometheus::{Point, TimeRange};
 
-/// What is told of the members in a pod.
-pub(super) struct Member<R> {
-    pub(super) pod: String,
-    /// Topic and partition, `orders/3`; empty where it is told of all.
-    pub(super) partition: String,
-    pub(super) row: R,
-}
-
-impl<R> Member<R> {
-    fn map<S>(self, change: impl FnOnce(R) -> S) -> Member<S> {
-        Member { pod: self.pod, partition: self.partition, row: change(self.row) }
-    }
-}
+/// What is told of the members in each pod: by pod, and by topic and partition (`orders/3`), which are empty where it is told of all.
+pub(super) type ByPod<R> = BTreeMap<(String, String), R>;
 
 /// The members of a workload's group. What is `None` has to be asked for this workload alone.
 pub(super) struct Members<'v, 'a> {
@@ -33,57 +22,62 @@ pub(super) struct Members<'v, 'a> {
 
 impl Members<'_, '_> {
     /// What is told of them now under this name.
-    pub(super) fn now(&self, name: &str) -> Option<Vec<Member<Point>>> {
+    pub(super) fn now(&self, name: &str) -> Option<ByPod<Point>> {
         let rows = self.tables.instant(self.settings.preset, &of_members(name))?;
         let addresses = self.tables.instant(KafkaPreset::None, ADDRESSES);
-        let found = self.with_pods(rows, addresses)?.into_iter().map(|(member, _)| member.map(|row| *row));
-        Some(by_pod(found, |one, other| Point {
-            timestamp_ms: one.timestamp_ms.max(other.timestamp_ms),
-            value: one.value + other.value,
-        }))
+        let both = |known: &Point, point: &Point| Point {
+            timestamp_ms: known.timestamp_ms.max(point.timestamp_ms),
+            value: known.value + point.value,
+        };
+        self.by_pod(rows, addresses, |row, _| *row, both)
     }
 
     /// What is told of them over a range: a pod had what stood under its address while it had that address.
-    pub(super) fn over(
-        &self,
-        name: &str,
-        addresses: &str,
-        range: TimeRange,
-    ) -> Option<Vec<Member<Vec<Point>>>> {
+    pub(super) fn over(&self, name: &str, addresses: &str, range: TimeRange) -> Option<ByPod<Vec<Point>>> {
         let rows = self.tables.range_over(self.settings.preset, &of_members(name), range)?;
         let addresses = self.tables.range_over(KafkaPreset::None, addresses, range);
-        let found = self.with_pods(rows, addresses)?.into_iter().map(|(member, had)| {
-            member.map(|points| had.map_or_else(|| points.clone(), |had| at_moments(points, had)))
-        });
-        Some(by_pod(found, |one, other| merge(&one, &other, |one, other| one + other)))
+        let while_had = |points: &Vec<Point>, had: Option<&Vec<Point>>| {
+            had.map_or_else(|| points.clone(), |had| at_moments(points, had))
+        };
+        self.by_pod(rows, addresses, while_had, |known, more| merge(known, more, |one, other| one + other))
     }
 
-    /// The rows of the group's members, each with its pod and, where the member is an address, what shows when the pod had it.
-    fn with_pods<'r, R, A>(
-        &'r self,
-        rows: &'r Placed<R>,
-        addresses: Option<&'r Placed<A>>,
-    ) -> Option<Vec<(Member<&'r R>, Option<&'r A>)>> {
+    /// The rows of the group's members by pod: `own` makes that of a pod from a row and, where the member is an address, from what
+    /// shows when the pod had it. Several of one pod are summed by `both`: within a range, a pod may have had several addresses.
+    fn by_pod<R, A>(
+        &self,
+        rows: &Placed<R>,
+        addresses: Option<&Placed<A>>,
+        own: impl Fn(&R, Option<&A>) -> R,
+        both: impl Fn(&R, &R) -> R,
+    ) -> Option<ByPod<R>> {
         if self.has_clients() {
             return None;
         }
+        let mut found: ByPod<R> = ByPod::new();
+        let mut add = |pod: &str, partition: &str, row: R| {
+            let key = (pod.to_owned(), partition.to_owned());
+            let row = match found.get(&key) {
+                Some(known) => both(known, &row),
+                None => row,
+            };
+            found.insert(key, row);
+        };
         let group = format!("{}\n", self.settings.group.as_ref()?);
         if self.settings.preset == KafkaPreset::ClientId {
-            let of_pod = |(place, row): (&'r str, &'r R)| {
+            for (place, row) in rows.starting(&group) {
                 let (pod, partition) = place.split_once('/').unwrap_or((place, ""));
-                (Member { pod: pod.to_owned(), partition: partition.to_owned(), row }, None)
-            };
-            return Some(rows.starting(&group).map(of_pod).collect());
+                add(pod, partition, own(row, None));
+            }
+            return Some(found);
         }
-        let mut found = Vec::new();
         for (place, had) in addresses?.of(self.home) {
             let Some((pod, address)) = place.split_once('/') else { continue };
             for (rest, row) in rows.starting(&format!("{group}{address}")) {
                 // Not a longer address.
-                let Some(partition) = rest.strip_prefix('/').or_else(|| rest.is_empty().then_some("")) else {
-                    continue;
-                };
-                found.push((Member { pod: pod.to_owned(), partition: partition.to_owned(), row }, Some(had)));
+                if let Some(partition) = rest.strip_prefix('/').or_else(|| rest.is_empty().then_some("")) {
+                    add(pod, partition, own(row, Some(had)));
+                }
             }
         }
         Some(found)
@@ -97,18 +91,4 @@ impl Members<'_, '_> {
             rows.is_some_and(|rows| rows.of(self.home).next().is_some())
         })
     }
-}
-
-/// One row for each pod and partition, which is the `sum` of several: within a range, a pod may have had several addresses.
-fn by_pod<R>(members: impl Iterator<Item = Member<R>>, sum: impl Fn(R, R) -> R) -> Vec<Member<R>> {
-    let mut found: BTreeMap<(String, String), R> = BTreeMap::new();
-    for Member { pod, partition, row } in members {
-        let key = (pod, partition);
-        let row = match found.remove(&key) {
-            Some(known) => sum(known, row),
-            None => row,
-        };
-        found.insert(key, row);
-    }
-    found.into_iter().map(|((pod, partition), row)| Member { pod, partition, row }).collect()
 }

@@ -189,13 +189,12 @@ pub(super) const fn exporters_of(preset: KafkaPreset) -> KafkaPreset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{GroupQueries, QuerySettings, Reach};
+    use crate::metrics::{QuerySettings, Reach, group_queries};
 
     #[test]
     fn presets_that_share_answers_ask_the_same() {
         let settings = QuerySettings::new("shop");
-        let asked =
-            |preset| GroupQueries::new(preset, Reach::of_groups(["g"], &settings.matchers), &settings);
+        let asked = |preset| group_queries(preset, Reach::of_groups(["g"], &settings.matchers), &settings);
         for preset in KafkaPreset::of_series() {
             assert_eq!(asked(preset), asked(exporters_of(preset)), "{preset}");
         }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric};
 
-use super::members::{Member, Members};
+use super::members::Members;
 use super::places::{Home, Placed};
 use super::points::merged;
 use super::tables::{OF_SUSPECTS, Tables, exporters_of, told_key};
@@ -79,28 +79,23 @@ impl<'j, 'a> View<'j, 'a> {
 
     /// Whether any of the pods has a sample of the metric.
     pub fn has(&self, metric: Metric) -> bool {
-        if let Some(members) = self.members().now(metric.name()) {
-            return self.is_any(members.iter().map(|member| member.pod.as_str()));
-        }
-        let rows = self.tables.instant(self.source_of(metric), metric.name());
-        rows.is_some_and(|rows| self.is_any(rows.of(&self.home).map(|(pod, _)| pod)))
+        self.is_told(self.source_of(metric), metric.name())
     }
 
     /// Whether a client in any of the pods tells of partitions that it reads.
     pub fn has_partitions(&self) -> bool {
-        let rows = self.tables.instant(self.settings.preset, OffsetQueries::COUNT);
-        rows.is_some_and(|rows| self.is_any(rows.of(&self.home).map(|(pod, _)| pod)))
+        self.is_told(self.settings.preset, OffsetQueries::COUNT)
     }
 
-    /// Whether any of these names is that of one of the pods.
-    fn is_any<'n>(&self, mut names: impl Iterator<Item = &'n str>) -> bool {
-        names.any(|name| self.pods.iter().any(|pod| pod.name == name))
+    /// Whether a query has a row of any of the pods.
+    fn is_told(&self, preset: KafkaPreset, name: &str) -> bool {
+        let is_pod = |(name, _): &(Cow<'_, str>, Point)| self.pods.iter().any(|pod| pod.name == *name);
+        self.rows_now(preset, name).is_some_and(|rows| rows.iter().any(is_pod))
     }
 
     /// Whether the query of a metric is answered from what all were asked by the same query.
     pub fn answers(&self, metric: Metric) -> bool {
-        let name = metric.name();
-        self.members().now(name).is_some() || self.tables.instant(self.source_of(metric), name).is_some()
+        self.rows_now(self.source_of(metric), metric.name()).is_some()
     }
 
     /// Number of partitions that the pods read, as far as their clients tell it to all.
@@ -109,8 +104,18 @@ impl<'j, 'a> View<'j, 'a> {
     }
 
     fn partitions_of_clients(&self) -> Option<f64> {
-        let rows = self.tables.instant(self.settings.preset, OffsetQueries::COUNT)?;
-        Some(rows.of(&self.home).map(|(_, count)| count.value).sum())
+        let rows = self.rows_now(self.settings.preset, OffsetQueries::COUNT)?;
+        Some(rows.iter().map(|(_, count)| count.value).sum())
+    }
+
+    /// What is told now by pod, by exporters of the members of its group if they tell of them, else by clients and containers.
+    fn rows_now(&self, preset: KafkaPreset, name: &str) -> Option<Vec<(Cow<'_, str>, Point)>> {
+        let is_own = preset == self.settings.preset;
+        if let Some(members) = is_own.then(|| self.members().now(name)).flatten() {
+            return Some(members.into_iter().map(|((pod, _), point)| (pod.into(), point)).collect());
+        }
+        let rows = self.tables.instant(preset, name)?.of(&self.home);
+        Some(rows.map(|(pod, point)| (pod.into(), *point)).collect())
     }
 
     /// What exporters tell of the members of its group.
@@ -163,7 +168,7 @@ impl<'j, 'a> View<'j, 'a> {
         Some(match query.name.as_str() {
             COMMITTED => {
                 let group = self.settings.group.as_ref()?;
-                let rows = table(exporters_of(preset))?.starting(&format!("{group}\n"));
+                let rows = self.of_own(table(exporters_of(preset))?)?;
                 rows.map(|(partition, points)| series(&format!("{partition}/{group}"), points)).collect()
             }
             END | START => self.of_topics(table(exporters_of(preset))?)?,
@@ -174,17 +179,15 @@ impl<'j, 'a> View<'j, 'a> {
                         format!("{topic}/{partition}/{pod}")
                     }));
                 };
-                let label = |Member { pod, partition, row }| Series {
-                    pod: format!("{partition}/{pod}"),
-                    points: row,
-                };
-                rows.into_iter().map(label).collect()
+                let of_partition =
+                    |((pod, partition), points)| Series { pod: format!("{partition}/{pod}"), points };
+                rows.into_iter().map(of_partition).collect()
             }
             name => {
                 let source = self.preset_of(query)?;
                 let of_members = || self.members().over(name, HISTORY_ADDRESSES, range);
                 if let Some(rows) = (source == preset).then(of_members).flatten() {
-                    let of_pod = |Member { pod, row, .. }| Series { pod, points: row };
+                    let of_pod = |((pod, _), points)| Series { pod, points };
                     return Some(rows.into_iter().map(of_pod).collect());
                 }
                 let rows = table(source)?.of(&self.home);
@@ -205,14 +208,8 @@ impl<'j, 'a> View<'j, 'a> {
             return Some(samples);
         }
         let preset = self.preset_of(query).filter(|_| at == self.tables.at)?;
-        let is_own = preset == self.settings.preset;
-        if let Some(rows) = is_own.then(|| self.members().now(&query.name)).flatten() {
-            for member in rows {
-                samples.push(&member.pod, member.row);
-            }
-        } else {
-            let rows = self.tables.instant(preset, &query.name)?.of(&self.home);
-            rows.for_each(|(pod, point)| samples.push(pod, *point));
+        for (pod, point) in self.rows_now(preset, &query.name)? {
+            samples.push(&pod, point);
         }
         Some(samples)
     }
@@ -289,8 +286,15 @@ impl<'j, 'a> View<'j, 'a> {
     /// The topics of which the group has committed offsets.
     fn topics_of_group(&self) -> Option<BTreeSet<&str>> {
         let (rows, _) = self.tables.range(exporters_of(self.settings.preset), COMMITTED)?;
-        let rows = rows.starting(&format!("{}\n", self.settings.group.as_ref()?));
-        Some(rows.filter_map(|(partition, _)| Some(partition.rsplit_once('/')?.0)).collect())
+        Some(self.of_own(rows)?.filter_map(|(partition, _)| Some(partition.rsplit_once('/')?.0)).collect())
+    }
+
+    /// The rows of the group, each with the rest of its place.
+    fn of_own<'r, R>(
+        &self,
+        rows: &'r Placed<R>,
+    ) -> Option<impl Iterator<Item = (&'r str, &'r R)> + use<'r, R>> {
+        Some(rows.starting(&format!("{}\n", self.settings.group.as_ref()?)))
     }
 
     /// The known samples of a query with labels.
@@ -308,11 +312,11 @@ impl<'j, 'a> View<'j, 'a> {
             (ASSIGNED, _) => self.assigned(),
             (LOAD, _) => self.loads_of_partitions(),
             (ASSIGNOR, _) => {
-                let rows = of_group(ASSIGNOR)?.starting(&format!("{}\n", self.settings.group.as_ref()?));
+                let rows = self.of_own(of_group(ASSIGNOR)?)?;
                 Some(rows.map(|(protocol, _)| sample(None, &[protocol], 1.0)).collect())
             }
             (REBALANCE, _) => {
-                let rows = of_group(REBALANCE)?.starting(&format!("{}\n", self.settings.group.as_ref()?));
+                let rows = self.of_own(of_group(REBALANCE)?)?;
                 Some(rows.map(|(_, point)| sample(None, &nobody, point.value)).collect())
             }
             (OffsetQueries::COUNT, _) => {
@@ -361,15 +365,15 @@ impl<'j, 'a> View<'j, 'a> {
     /// Messages per second of the group's partitions; where no exporter computes them from commits, as they are written.
     fn loads_of_partitions(&self) -> Option<Vec<LabelledSample>> {
         if let Some(rows) = self.members().now(LOAD) {
-            let row = |Member { pod, partition, row }: &Member<Point>| {
+            let row = |((pod, partition), load): (&(String, String), &Point)| {
                 let (topic, number) = partition.split_once('/')?;
-                Some(sample(Some(pod), &[topic, number], row.value))
+                Some(sample(Some(pod), &[topic, number], load.value))
             };
             return Some(rows.iter().filter_map(row).collect());
         }
         let rows = self.tables.instant(exporters_of(self.settings.preset), LOAD)?;
         let mut loads: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-        for (place, load) in rows.starting(&format!("{}\n", self.settings.group.as_ref()?)) {
+        for (place, load) in self.of_own(rows)? {
             loads.extend(place.rsplit_once('/').map(|partition| (partition, load.value)));
         }
         for topic in self.topics_of_group()? {
@@ -386,10 +390,12 @@ impl<'j, 'a> View<'j, 'a> {
     /// would tell and did not answer.
     fn count(&self) -> Option<f64> {
         let of_clients = self.partitions_of_clients();
-        let Some(group) = &self.settings.group else { return of_clients };
+        if self.settings.group.is_none() {
+            return of_clients;
+        }
         let (rows, end_ms) = self.tables.range(exporters_of(self.settings.preset), COMMITTED)?;
         let is_of_now = |points: &[Point]| points.last().is_some_and(|point| point.timestamp_ms == end_ms);
-        let committed = rows.starting(&format!("{group}\n")).filter(|(_, points)| is_of_now(points)).count();
+        let committed = self.of_own(rows)?.filter(|(_, points)| is_of_now(points)).count();
         if committed > 0 {
             return Some(committed as f64);
         }

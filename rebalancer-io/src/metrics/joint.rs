@@ -2,6 +2,8 @@
 //! rows of an answer apart, such as namespace and pod, is joined in one label, the place, so that the answer is read as that
 //! of one workload.
 
+use std::collections::BTreeMap;
+
 use rebalancer_core::{Metric, OffsetKind};
 
 use super::containers;
@@ -23,145 +25,104 @@ pub(crate) fn container_queries(settings: &QuerySettings) -> Vec<(Metric, Metric
     wanted.map(|(metric, query)| (metric, by_place(&query.name, &query.promql, &[], settings))).collect()
 }
 
-/// The queries about the clients in all pods that the settings reach, whatever group they are members of. A query is absent
-/// where the preset has none, where it is the user's own, and where it is about one group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ClientQueries {
-    pub(crate) lag: Option<MetricQuery>,
-    pub(crate) rate: Option<MetricQuery>,
-    /// Number of partitions that the clients of each pod read.
-    pub(crate) partitions: Option<MetricQuery>,
-    /// Lead by `NAMESPACE/POD/TOPIC/PARTITION/CLIENT`.
-    pub(crate) lead: Option<MetricQuery>,
-    /// 1 by the same: who owns what over a range, and now.
-    pub(crate) owned: Option<MetricQuery>,
-    pub(crate) owners: Option<MetricQuery>,
-    /// Number of partitions by `NAMESPACE/POD/CLIENT`.
-    pub(crate) assigned: Option<MetricQuery>,
+/// Queries by their names.
+pub(crate) type Queries = BTreeMap<String, MetricQuery>;
+
+fn by_name(queries: impl IntoIterator<Item = Option<MetricQuery>>) -> Queries {
+    queries.into_iter().flatten().map(|query| (query.name.clone(), query)).collect()
 }
 
-impl ClientQueries {
-    /// The queries of a preset about all pods in reach.
-    pub(crate) fn new(preset: KafkaPreset, settings: &QuerySettings) -> Self {
-        let settings = &QuerySettings { preset, group: None, groups: Reach::One, ..settings.clone() };
-        let metric = |metric: Metric, query: Result<Option<MetricQuery>, SettingError>| {
-            let query = query.ok().flatten().filter(|_| settings.own[metric].is_none())?;
-            Some(by_place(&query.name, &query.promql, &[], settings))
-        };
-        let by_partition = |name: &str, series: &str| {
-            by_place(name, &one_client_label(series), &["topic", "partition", "client_id"], settings)
-        };
-        let owned = |name: &str| {
-            let claims = preset.client()?.claims("", settings);
-            let MetricQuery { promql, .. } = by_partition(name, &claims);
-            Some(MetricQuery::new(name, format!("0 * {promql} + 1")).with_pod_label(PLACE_LABEL))
-        };
-        let assigned =
-            preset.assigned_partitions(settings).filter(|_| settings.own_assigned_partitions.is_none());
-        Self {
-            lag: metric(Metric::Lag, preset.lag(settings)),
-            rate: metric(Metric::Rate, preset.rate(settings)),
-            partitions: preset.leads(settings).map(|leads| {
-                let each = format!("max by (namespace, pod, topic, partition) ({leads})");
-                by_place(OffsetQueries::COUNT, &format!("count by (namespace, pod) ({each})"), &[], settings)
-            }),
-            lead: preset.leads(settings).map(|leads| by_partition(LEAD, &leads)),
-            owned: owned(OWNED),
-            owners: owned(OWNERS),
-            assigned: assigned.map(|series| by_place(ASSIGNED, &series, &["client_id"], settings)),
-        }
-    }
-
-    /// The queries of loads.
-    pub(crate) fn loads(&self) -> impl Iterator<Item = &MetricQuery> {
-        [&self.lag, &self.rate, &self.partitions].into_iter().flatten()
-    }
-
-    /// The query of a metric.
-    pub(crate) fn metric(&self, metric: Metric) -> Option<&MetricQuery> {
-        match metric {
-            Metric::Lag => self.lag.as_ref(),
-            Metric::Rate => self.rate.as_ref(),
-            Metric::Cpu | Metric::Memory => None,
-        }
-    }
+/// The queries of a preset about the clients in all pods that the settings reach, whatever group they are members of: lag, rate and
+/// the number of partitions ([`OffsetQueries::COUNT`]) by `NAMESPACE/POD`; [`LEAD`], and 1 for who owns what over a range
+/// ([`OWNED`]) and now ([`OWNERS`]), by `NAMESPACE/POD/TOPIC/PARTITION/CLIENT`; [`ASSIGNED`] by `NAMESPACE/POD/CLIENT`. Absent
+/// is one that the preset has none of, that is the user's own, and that is about one group.
+pub(crate) fn client_queries(preset: KafkaPreset, settings: &QuerySettings) -> Queries {
+    let settings = &QuerySettings { preset, group: None, groups: Reach::One, ..settings.clone() };
+    let metric = |metric: Metric, query: Result<Option<MetricQuery>, SettingError>| {
+        let query = query.ok().flatten().filter(|_| settings.own[metric].is_none())?;
+        Some(by_place(&query.name, &query.promql, &[], settings))
+    };
+    let by_partition = |name: &str, series: &str| {
+        by_place(name, &one_client_label(series), &["topic", "partition", "client_id"], settings)
+    };
+    let owned = |name: &str| {
+        let claims = preset.client()?.claims("", settings);
+        let MetricQuery { promql, .. } = by_partition(name, &claims);
+        Some(MetricQuery::new(name, format!("0 * {promql} + 1")).with_pod_label(PLACE_LABEL))
+    };
+    let assigned =
+        preset.assigned_partitions(settings).filter(|_| settings.own_assigned_partitions.is_none());
+    let partitions = preset.leads(settings).map(|leads| {
+        let each = format!("max by (namespace, pod, topic, partition) ({leads})");
+        by_place(OffsetQueries::COUNT, &format!("count by (namespace, pod) ({each})"), &[], settings)
+    });
+    by_name([
+        metric(Metric::Lag, preset.lag(settings)),
+        metric(Metric::Rate, preset.rate(settings)),
+        partitions,
+        preset.leads(settings).map(|leads| by_partition(LEAD, &leads)),
+        owned(OWNED),
+        owned(OWNERS),
+        assigned.map(|series| by_place(ASSIGNED, &series, &["client_id"], settings)),
+    ])
 }
 
-/// The queries about the partitions of several consumer groups, as exporters outside the pods tell of them. Absent where the
-/// preset has none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GroupQueries {
-    /// Committed offset by `TOPIC/PARTITION/GROUP`.
-    pub(crate) committed: Option<MetricQuery>,
-    /// End and oldest offset by `TOPIC/PARTITION`.
-    pub(crate) end: Option<MetricQuery>,
-    pub(crate) start: Option<MetricQuery>,
-    /// Messages per second by `TOPIC/PARTITION/GROUP`, or without the group.
-    pub(crate) load: Option<MetricQuery>,
-    /// Any value by `GROUP/PROTOCOL`.
-    pub(crate) assignor: Option<MetricQuery>,
-    /// The groups that are in a rebalance.
-    pub(crate) rebalance: Option<MetricQuery>,
-}
-
-impl GroupQueries {
-    /// The queries of a preset about these groups.
-    pub(crate) fn new(preset: KafkaPreset, groups: Reach, settings: &QuerySettings) -> Self {
-        let settings = QuerySettings { groups, preset, ..settings.clone() };
-        let offsets = OffsetQueries::Live(Box::new(settings.clone()));
-        let past = |kind: OffsetKind| offsets.past(Past::Offset(kind), None);
-        Self {
-            committed: past(OffsetKind::Committed),
-            end: past(OffsetKind::End),
-            start: past(OffsetKind::Start),
-            load: loads(&settings).filter(|_| settings.own_partition_load.is_none()),
-            assignor: assignors(&settings),
-            rebalance: OffsetQueries::rebalances(&settings),
-        }
-    }
+/// The queries of a preset about the partitions of these consumer groups, as exporters outside the pods tell of them: [`COMMITTED`]
+/// and [`LOAD`] by `TOPIC/PARTITION/GROUP`, the latter maybe without the group; [`END`] and [`START`] by `TOPIC/PARTITION`;
+/// [`ASSIGNOR`] by `GROUP/PROTOCOL`; and the groups that are in a rebalance ([`REBALANCE`]).
+///
+/// [`COMMITTED`]: super::COMMITTED
+/// [`END`]: super::END
+/// [`START`]: super::START
+/// [`ASSIGNOR`]: super::ASSIGNOR
+/// [`REBALANCE`]: super::REBALANCE
+pub(crate) fn group_queries(preset: KafkaPreset, groups: Reach, settings: &QuerySettings) -> Queries {
+    let settings = QuerySettings { groups, preset, ..settings.clone() };
+    let offsets = OffsetQueries::Live(Box::new(settings.clone()));
+    let past = |kind: OffsetKind| offsets.past(Past::Offset(kind), None);
+    by_name([
+        past(OffsetKind::Committed),
+        past(OffsetKind::End),
+        past(OffsetKind::Start),
+        loads(&settings).filter(|_| settings.own_partition_load.is_none()),
+        assignors(&settings),
+        OffsetQueries::rebalances(&settings),
+    ])
 }
 
 /// The queries about the members of several consumer groups, as exporters outside the pods name them: a pod or an address. Which
 /// pod has an address is asked apart, so that one address that two pods show spoils no answer about the others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MemberQueries {
-    /// Lag and messages per second by `MEMBER/GROUP`.
-    pub(crate) lag: Option<MetricQuery>,
-    pub(crate) rate: Option<MetricQuery>,
-    /// Messages per second by `MEMBER/TOPIC/PARTITION/GROUP`.
-    pub(crate) load: Option<MetricQuery>,
-    /// Any value by the same: who owns what.
-    pub(crate) owned: Option<MetricQuery>,
-    /// The addresses of pods by `NAMESPACE/POD/ADDRESS`, where members are addresses.
-    pub(crate) addresses: Option<MetricQuery>,
-}
-
-impl MemberQueries {
-    /// The queries about these groups; `None` where the preset does not read named members.
-    pub(crate) fn new(preset: KafkaPreset, groups: Reach, settings: &QuerySettings) -> Option<Self> {
-        let settings = &QuerySettings { groups, preset, ..settings.clone() };
-        let (named, group) = (preset.named_members()?, preset.exporter()?.group);
-        let member = if preset == KafkaPreset::ClientId { "pod" } else { "pod_ip" };
-        let each = |series: &str| preset.by_member(series, &format!("topic, partition, {group}"));
-        let summed = |metric: Metric, series: &str| {
-            let sums = format!("sum by ({member}, {group}) ({})", each(series));
-            let is_own = settings.own[metric].is_some();
-            (!is_own).then(|| placed(&of_members(metric.name()), &sums, "/", &[member, group]))
-        };
-        let partitions = |name: &str, series: &str| {
-            placed(&of_members(name), &each(series), "/", &[member, "topic", "partition", group])
-        };
-        let lag = preset.group_lag(named, settings).ok()?;
-        let newest = newest(&format!("{lag} >= 0"), &lag, &format!("topic, partition, {group}"), settings);
-        let loads = preset.group_rate("", settings).ok()?;
-        Some(Self {
-            lag: summed(Metric::Lag, &newest),
-            rate: summed(Metric::Rate, &preset.group_rate(named, settings).ok()?),
-            load: Some(partitions(LOAD, &loads)).filter(|_| settings.own_partition_load.is_none()),
-            owned: Some(partitions(OWNED, &fresh(&lag, &lag, settings))),
-            addresses: (preset != KafkaPreset::ClientId).then(|| addresses(settings)),
-        })
-    }
+///
+/// Lag and messages per second by `MEMBER/GROUP`; [`LOAD`], and any value for who owns what ([`OWNED`]), by
+/// `MEMBER/TOPIC/PARTITION/GROUP`; the names end in [`OF_MEMBERS`]. [`ADDRESSES`], where members are addresses. None where the preset
+/// does not read named members.
+pub(crate) fn member_queries(
+    preset: KafkaPreset,
+    groups: Reach,
+    settings: &QuerySettings,
+) -> Option<Queries> {
+    let settings = &QuerySettings { groups, preset, ..settings.clone() };
+    let (named, group) = (preset.named_members()?, preset.exporter()?.group);
+    let member = if preset == KafkaPreset::ClientId { "pod" } else { "pod_ip" };
+    let each = |series: &str| preset.by_member(series, &format!("topic, partition, {group}"));
+    let summed = |metric: Metric, series: &str| {
+        let sums = format!("sum by ({member}, {group}) ({})", each(series));
+        let is_own = settings.own[metric].is_some();
+        (!is_own).then(|| placed(&of_members(metric.name()), &sums, "/", &[member, group]))
+    };
+    let partitions = |name: &str, series: &str| {
+        placed(&of_members(name), &each(series), "/", &[member, "topic", "partition", group])
+    };
+    let lag = preset.group_lag(named, settings).ok()?;
+    let newest = newest(&format!("{lag} >= 0"), &lag, &format!("topic, partition, {group}"), settings);
+    let loads = preset.group_rate("", settings).ok()?;
+    Some(by_name([
+        summed(Metric::Lag, &newest),
+        summed(Metric::Rate, &preset.group_rate(named, settings).ok()?),
+        Some(partitions(LOAD, &loads)).filter(|_| settings.own_partition_load.is_none()),
+        Some(partitions(OWNED, &fresh(&lag, &lag, settings))),
+        (preset != KafkaPreset::ClientId).then(|| addresses(settings)),
+    ]))
 }
 
 /// Name of the question for addresses.
@@ -223,19 +184,18 @@ mod tests {
     #[test]
     fn a_joint_query_selects_the_namespaces_and_joins_the_place() {
         let several = settings(Reach::Several(vec!["a.b".to_owned(), "c".to_owned()]));
-        let clients = ClientQueries::new(KafkaPreset::Micrometer, &several);
+        let clients = client_queries(KafkaPreset::Micrometer, &several);
         let containers = container_queries(&several).into_iter().map(|(_, query)| query);
-        for query in containers.chain([clients.lag, clients.rate].into_iter().flatten()) {
+        for query in containers.chain([clients["lag"].clone(), clients["rate"].clone()]) {
             assert!(query.promql.contains(r#"namespace=~"a\\.b|c""#), "{}", query.promql);
             assert!(query.promql.ends_with(r#", "place", "/", "namespace", "pod")"#), "{}", query.promql);
             assert_eq!((query.pod_label.as_str(), &query.namespace), ("place", &None));
         }
-        let owned = clients.owned.expect("a query").promql;
+        let owned = &clients[OWNED].promql;
         assert!(owned.contains(r#""namespace", "pod", "topic", "partition", "client_id")"#), "{owned}");
         let all = settings(Reach::All);
         assert!(container_queries(&all)[0].1.promql.contains(r#"{namespace!="""#));
-        let none = ClientQueries::new(KafkaPreset::None, &all);
-        assert_eq!((none.lag, none.partitions, none.owned), (None, None, None));
+        assert!(client_queries(KafkaPreset::None, &all).is_empty());
     }
 
     #[test]
@@ -244,11 +204,10 @@ mod tests {
         own.own.cpu = Some("up".to_owned());
         own.group = Some("g".to_owned());
         assert_eq!(container_queries(&own).len(), 1, "memory");
-        let clients = ClientQueries::new(KafkaPreset::KafkaExporter, &own);
-        assert!(clients.lag.is_none(), "an exporter tells the lag of a group");
-        assert!(clients.rate.is_some() && clients.assigned.is_some(), "which the clients tell");
-        let agents =
-            |reach| ClientQueries::new(KafkaPreset::OtelJava, &settings(reach)).lag.expect("a query");
+        let clients = client_queries(KafkaPreset::KafkaExporter, &own);
+        assert!(!clients.contains_key("lag"), "an exporter tells the lag of a group");
+        assert!(clients.contains_key("rate") && clients.contains_key(ASSIGNED), "which the clients tell");
+        let agents = |reach| client_queries(KafkaPreset::OtelJava, &settings(reach))["lag"].clone();
         assert!(agents(Reach::One).promql.ends_with(r#", "namespace", "pod")"#));
         assert!(agents(Reach::All).promql.ends_with(r#", "place", "/", "pod")"#));
     }
@@ -256,8 +215,8 @@ mod tests {
     #[test]
     fn groups_are_selected_together_and_told_apart_by_their_places() {
         let groups = Reach::of_groups(["a.b", "c"], &Matchers::default());
-        let queries = GroupQueries::new(KafkaPreset::Micrometer, groups, &settings(Reach::All));
-        let committed = queries.committed.expect("a query").promql;
+        let queries = group_queries(KafkaPreset::Micrometer, groups, &settings(Reach::All));
+        let committed = &queries["offset_committed"].promql;
         for label in ["consumergroup", "group_id", "consumer_group"] {
             assert!(committed.contains(&format!(r#"{label}=~"a\\.b|c""#)), "{committed}");
         }
@@ -269,15 +228,15 @@ mod tests {
     fn members_are_told_apart_by_group() {
         let settings = QuerySettings::new("shop");
         let groups = || Reach::of_groups(["g", "h"], &settings.matchers);
-        let of = |preset| MemberQueries::new(preset, groups(), &settings);
+        let of = |preset| member_queries(preset, groups(), &settings);
         let by_ip = of(KafkaPreset::KlagIp).expect("queries");
-        let lag = by_ip.lag.expect("a query").promql;
+        let lag = &by_ip["lag of members"].promql;
         assert!(lag.contains(r#"consumer_group=~"g|h", member_host!="""#), "{lag}");
         assert!(lag.contains("topk by (topic, partition, consumer_group)"), "{lag}");
         assert!(lag.ends_with(r#""place", "/", "pod_ip", "consumer_group")"#), "{lag}");
-        assert!(by_ip.addresses.is_some());
+        assert!(by_ip.contains_key(ADDRESSES));
         let by_client = of(KafkaPreset::ClientId).expect("queries");
-        assert_eq!(by_client.addresses, None);
+        assert!(!by_client.contains_key(ADDRESSES));
         assert_eq!(of(KafkaPreset::Micrometer), None);
     }
 }

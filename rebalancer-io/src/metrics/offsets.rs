@@ -129,10 +129,10 @@ impl OffsetQueries {
     /// Queries what other groups have committed for a few partitions.
     pub(crate) fn elsewhere(&self, few: &Few) -> Option<MetricQuery> {
         self.query(ELSEWHERE, |settings| {
-            let group = literal(settings.0.group.as_deref()?);
-            let exporters = settings.0.preset.exporters().iter();
+            let group = literal(settings.group.as_deref()?);
+            let exporters = settings.preset.exporters().iter();
             joined(
-                exporters.map(|exporter| exporter.placed(&exporter.elsewhere(&group, few, settings.0), true)),
+                exporters.map(|exporter| exporter.placed(&exporter.elsewhere(&group, few, settings), true)),
             )
         })
     }
@@ -151,19 +151,18 @@ impl OffsetQueries {
 
     /// Asks which of the groups of `settings` are in a rebalance, by name.
     pub(super) fn rebalances(settings: &QuerySettings) -> Option<MetricQuery> {
-        let settings = Settings(settings);
         let promql = joined(settings.rebalances().map(|(group, state)| {
             format!("count by (pod) (label_replace({state}, \"pod\", \"$1\", \"{group}\", \"(.+)\"))")
         }))?;
         Some(MetricQuery::new(REBALANCE, promql))
     }
 
-    fn query(&self, name: &str, write: impl FnOnce(&Settings<'_>) -> Option<String>) -> Option<MetricQuery> {
+    fn query(&self, name: &str, write: impl FnOnce(&QuerySettings) -> Option<String>) -> Option<MetricQuery> {
         match self {
             Self::Live(settings) if settings.preset == KafkaPreset::Kafka => {
                 Some(MetricQuery::new(name, asked_of_kafka(name)?))
             }
-            Self::Live(settings) => Some(MetricQuery::new(name, write(&Settings(settings))?)),
+            Self::Live(settings) => Some(MetricQuery::new(name, write(settings)?)),
             Self::Recorded(queries) => queries.iter().find(|query| query.name == name).cloned(),
         }
     }
@@ -193,20 +192,17 @@ fn joined(sources: impl Iterator<Item = String>) -> Option<String> {
 impl KafkaPreset {
     /// How far clients are past the oldest message of each of their partitions, as they know it themselves.
     pub(crate) fn leads(self, settings: &QuerySettings) -> Option<String> {
-        Settings(&QuerySettings { preset: self, ..settings.clone() }).leads("")
+        QuerySettings { preset: self, ..settings.clone() }.leads("")
     }
 }
 
-/// The settings of a live run.
-struct Settings<'a>(&'a QuerySettings);
-
-impl Settings<'_> {
+impl QuerySettings {
     /// The states of groups that are in a rebalance, each with the label that names the group.
     fn rebalances(&self) -> impl Iterator<Item = (&'static str, String)> {
-        self.0.preset.exporters().iter().filter_map(|exporter| {
-            let labels = all_of(&[&self.0.of_groups(exporter.group)?, "state=~\"(?i).*rebalanc.*\""]);
-            let state = select(exporter.state?, &labels, self.0);
-            Some((exporter.group, fresh(&state, &state, self.0)))
+        self.preset.exporters().iter().filter_map(|exporter| {
+            let labels = all_of(&[&self.of_groups(exporter.group)?, "state=~\"(?i).*rebalanc.*\""]);
+            let state = select(exporter.state?, &labels, self);
+            Some((exporter.group, fresh(&state, &state, self)))
         })
     }
 
@@ -221,13 +217,13 @@ impl Settings<'_> {
 
     /// An offset from exporters.
     fn exported(&self, kind: OffsetKind, few: Option<&Few>) -> Option<String> {
-        joined(self.0.preset.exporters().iter().filter_map(|exporter| {
-            let group = self.0.of_groups(exporter.group)?;
-            let of_topics = |metric| exporter.placed(&exporter.of_topics(metric, &group, few, self.0), false);
+        joined(self.preset.exporters().iter().filter_map(|exporter| {
+            let group = self.of_groups(exporter.group)?;
+            let of_topics = |metric| exporter.placed(&exporter.of_topics(metric, &group, few, self), false);
             Some(match kind {
                 OffsetKind::End => of_topics(exporter.end),
                 OffsetKind::Start => of_topics(exporter.start),
-                _ => exporter.placed(&exporter.committed(&group, few, self.0), true),
+                _ => exporter.placed(&exporter.committed(&group, few, self), true),
             })
         }))
     }
@@ -238,18 +234,18 @@ impl Settings<'_> {
     }
 
     fn leads(&self, labels: &str) -> Option<String> {
-        Some(self.0.preset.client()?.lead(labels, self.0))
+        Some(self.preset.client()?.lead(labels, self))
     }
 
     /// One series per partition and pod that owned it.
     fn owners(&self, few: Option<&Few>) -> Option<String> {
         let labels = selected(few, "topic", "partition");
-        let owners = match self.0.preset.named_members() {
+        let owners = match self.preset.named_members() {
             Some(named) => {
-                let lag = self.0.preset.group_lag(&all_of(&[named, &labels]), self.0).ok()?;
-                self.0.preset.partitions_by_pod(&fresh(&lag, &lag, self.0), self.0)
+                let lag = self.preset.group_lag(&all_of(&[named, &labels]), self).ok()?;
+                self.preset.partitions_by_pod(&fresh(&lag, &lag, self), self)
             }
-            None => self.0.preset.client()?.owners_of(&labels, self.0),
+            None => self.preset.client()?.owners_of(&labels, self),
         };
         Some(placed(&owners, &["topic", "partition", "pod"]))
     }

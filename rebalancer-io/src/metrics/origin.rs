@@ -17,6 +17,10 @@ pub(crate) const MOST_OF_SEVERAL: usize = 500;
 /// Name of the query that shows whether any pod or partition has several series.
 const SEVERAL: &str = "sources";
 
+/// What the names of the queries for suspects and for times end in.
+const SUSPECTS: &str = ", suspects";
+const TIMES: &str = ", times";
+
 /// Label of its answer: the metric with several series.
 pub(crate) const METRIC_LABEL: &str = "metric";
 
@@ -165,10 +169,10 @@ impl OriginQueries {
     pub fn recorded<'r>(promql: impl Fn(&str) -> Option<&'r str>) -> Self {
         let asked = |name: &str| Some(MetricQuery::new(name, promql(name)?));
         let families = FAMILIES.iter().filter_map(|family| {
-            let apart = asked(&family.name_of_query())?;
+            let apart = asked(&family.query_name(""))?;
             // Times are queried only if series disagree.
-            let times = asked(&family.name_of_times()).unwrap_or_else(|| MetricQuery::new("", ""));
-            Some(FamilyQueries { family, suspects: asked(&family.name_of_suspects()), apart, times })
+            let times = asked(&family.query_name(TIMES)).unwrap_or_else(|| MetricQuery::new("", ""));
+            Some(FamilyQueries { family, suspects: asked(&family.query_name(SUSPECTS)), apart, times })
         });
         Self { several: asked(SEVERAL).into_iter().collect(), families: families.collect() }
     }
@@ -205,16 +209,9 @@ impl Family {
         format!("{}{}", self.metric, self.part)
     }
 
-    fn name_of_query(&self) -> String {
-        format!("{SEVERAL} of {}", self.name())
-    }
-
-    fn name_of_suspects(&self) -> String {
-        format!("{}, suspects", self.name_of_query())
-    }
-
-    fn name_of_times(&self) -> String {
-        format!("{}, times", self.name_of_query())
+    /// The name of a query about it; `what` tells it from the others.
+    fn query_name(&self, what: &str) -> String {
+        format!("{SEVERAL} of {}{what}", self.name())
     }
 
     /// A counter is compared by its current value: replicas scrape it at different moments, and one may have
@@ -245,9 +242,9 @@ impl Family {
         let times = format!("timestamp({selector}) and {disagreeing}");
         FamilyQueries {
             family: self,
-            suspects: Some(MetricQuery::new(self.name_of_suspects(), suspects)),
-            apart: MetricQuery::new(self.name_of_query(), apart),
-            times: MetricQuery::new(self.name_of_times(), times),
+            suspects: Some(MetricQuery::new(self.query_name(SUSPECTS), suspects)),
+            apart: MetricQuery::new(self.query_name(""), apart),
+            times: MetricQuery::new(self.query_name(TIMES), times),
         }
     }
 }

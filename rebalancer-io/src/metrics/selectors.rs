@@ -30,11 +30,8 @@ impl SourceSeries {
                 '#' => (rest.find('\n').unwrap_or(rest.len()), None),
                 '[' => (rest.find(']').unwrap_or(rest.len()), None),
                 '{' => {
-                    let length = braces(rest);
-                    (
-                        length,
-                        Some(Self { metric: rest[..length].to_owned(), selector: rest[..length].to_owned() }),
-                    )
+                    let selector = rest[..enclosed(rest, '}')].to_owned();
+                    (selector.len(), Some(Self { metric: selector.clone(), selector }))
                 }
                 _ if letter.is_ascii_digit() => (word(rest).len(), None),
                 _ if is_of_a_name(letter) => named(rest),
@@ -74,12 +71,12 @@ fn named(text: &str) -> (usize, Option<SourceSeries>) {
     let gap = text.len() - name.len() - after.len();
     let is_one_of = |words: &[&str], word: &str| words.iter().any(|known| known.eq_ignore_ascii_case(word));
     if after.starts_with('{') {
-        let length = name.len() + gap + braces(after);
+        let length = name.len() + gap + enclosed(after, '}');
         let selector = format!("{name}{}", &text[name.len() + gap..length]);
         return (length, Some(SourceSeries { metric: name.to_owned(), selector }));
     }
     if after.starts_with('(') {
-        let labels = if is_one_of(&GROUPING, name) { gap + parentheses(after) } else { 0 };
+        let labels = if is_one_of(&GROUPING, name) { gap + enclosed(after, ')') } else { 0 };
         return (name.len() + labels, None);
     }
     let is_aggregation = is_one_of(&["by", "without"], word(after));
@@ -98,19 +95,9 @@ fn word(text: &str) -> &str {
     &text[..text.find(|letter| !is_of_a_name(letter)).unwrap_or(text.len())]
 }
 
-/// Length of the label parentheses at the start of `text`; all of it if they are not closed.
-fn parentheses(text: &str) -> usize {
-    enclosed(text, ')')
-}
-
 /// Length of the string at the start of `text`; all of it if the string is not closed.
 fn string(text: &str) -> usize {
     string_length(text).unwrap_or(text.len())
-}
-
-/// Length of the braces at the start of `text`; all of it if they are not closed.
-fn braces(text: &str) -> usize {
-    enclosed(text, '}')
 }
 
 /// Length up to the first `end` outside strings; all of the text if there is none.

@@ -8,6 +8,7 @@ mod tokens;
 
 pub(crate) use aws::hex;
 pub use aws::{AwsCredentials, AwsIdentity};
-pub use azure::AzureIdentity;
-pub use google::GoogleIdentity;
+pub use azure::azure_identity;
+pub use google::google_identity;
 pub use proof::{Identity, Variables};
+pub use tokens::TokenIdentity;

@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 
-use http::Request;
-use http::request::Parts;
 use percent_encoding::utf8_percent_encode;
 use secrecy::ExposeSecret as _;
 
-use super::proof::{Identity, Variables, given};
-use super::tokens::{Kept, Token, TokenService, form};
-use crate::prometheus::error::TransportError;
+use super::proof::{Variables, given};
+use super::tokens::{TokenIdentity, TokenService};
 use crate::prometheus::secret_source::SecretSource;
 use crate::secrets::IN_AN_ADDRESS;
 
@@ -31,106 +28,70 @@ const MACHINE: &str = "http://169.254.169.254";
 
 /// An identity in Azure: of a workload (by a token of its `ServiceAccount`), of an application (by a secret), or of
 /// the machine.
-#[derive(Debug)]
-pub struct AzureIdentity {
-    source: Source,
-    kept: Kept,
-}
-
-#[derive(Debug)]
-enum Source {
-    /// The token endpoint of a tenant.
-    Application {
-        address: String,
-        client_id: String,
-        proof: SecretSource,
-        /// Whether the proof is a token of the `ServiceAccount`, which Kubernetes renews in its file, and not the
-        /// application's secret.
-        is_token: bool,
-    },
-    /// The machine's own endpoint, and which of its identities is meant.
-    Machine { address: String, client_id: Option<String> },
-}
-
-impl AzureIdentity {
-    /// The identity that the usual variables tell: `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with
-    /// `AZURE_FEDERATED_TOKEN_FILE` (a workload, set by Azure's webhook) or `AZURE_CLIENT_SECRET`; without a tenant
-    /// the machine's own, of which `AZURE_CLIENT_ID` chooses one. `AZURE_AUTHORITY_HOST` names another cloud.
-    ///
-    /// # Errors
-    /// A tenant without a client, or without a token or secret.
-    pub fn new(variables: &Variables) -> Result<Self, String> {
-        let client_id = given(variables, "AZURE_CLIENT_ID");
-        let Some(tenant) = given(variables, "AZURE_TENANT_ID") else {
-            let machine = given(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST");
-            let address = machine.unwrap_or_else(|| MACHINE.to_owned());
-            return Ok(Self { source: Source::Machine { address, client_id }, kept: Kept::default() });
-        };
-        let Some(client_id) = client_id else {
-            return Err("AZURE_TENANT_ID is set without AZURE_CLIENT_ID".to_owned());
-        };
-        let file = given(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from);
-        let is_token = file.is_some();
-        let proof = match (file, given(variables, "AZURE_CLIENT_SECRET")) {
-            (Some(file), _) => SecretSource::File(file),
-            (None, Some(secret)) => SecretSource::Value(secret.into()),
-            (None, None) => {
-                return Err(
-                    "AZURE_TENANT_ID is set without AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET".into(),
-                );
-            }
-        };
-        let host = given(variables, "AZURE_AUTHORITY_HOST").unwrap_or_else(|| AUTHORITY.to_owned());
-        let tenant = utf8_percent_encode(&tenant, IN_AN_ADDRESS);
-        let address = format!("{}/{tenant}/oauth2/v2.0/token", host.trim_end_matches('/'));
-        let source = Source::Application { address, client_id, proof, is_token };
-        Ok(Self { source, kept: Kept::default() })
+///
+/// It is the one that the usual variables tell: `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with
+/// `AZURE_FEDERATED_TOKEN_FILE` (a workload, set by Azure's webhook) or `AZURE_CLIENT_SECRET`; without a tenant
+/// the machine's own, of which `AZURE_CLIENT_ID` chooses one. `AZURE_AUTHORITY_HOST` names another cloud.
+///
+/// # Errors
+/// A tenant without a client, or without a token or secret.
+pub fn azure_identity(variables: &Variables) -> Result<TokenIdentity, String> {
+    let client_id = given(variables, "AZURE_CLIENT_ID");
+    match (given(variables, "AZURE_TENANT_ID"), client_id) {
+        (Some(tenant), Some(client_id)) => of_an_application(variables, &tenant, client_id),
+        (Some(_), None) => Err("AZURE_TENANT_ID is set without AZURE_CLIENT_ID".to_owned()),
+        (None, client_id) => Ok(of_the_machine(variables, client_id.as_deref())),
     }
+}
 
-    fn fetch(&self, audience: &str) -> Result<Token, TransportError> {
-        match &self.source {
-            Source::Application { address, client_id, proof, is_token } => {
-                let service = TokenService { whose: "Azure", is_local: false };
-                let secret = proof.read()?;
-                let secret = secret.expose_secret();
-                let scope = format!("{audience}/.default");
-                let mut fields = vec![
-                    ("client_id", client_id.as_str()),
-                    ("scope", &scope),
-                    ("grant_type", "client_credentials"),
-                ];
-                if *is_token {
-                    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-                    fields.extend([("client_assertion_type", kind), ("client_assertion", secret)]);
-                } else {
-                    fields.push(("client_secret", secret));
-                }
-                let request =
-                    form(address, &fields).map_err(|error| service.failed(address, error.to_string()))?;
-                service.token(request, &[secret])
-            }
-            Source::Machine { address, client_id } => {
-                let service = TokenService { whose: "Azure", is_local: true };
-                let encoded = |text: &str| utf8_percent_encode(text, IN_AN_ADDRESS).to_string();
-                let client =
-                    client_id.as_deref().map(|id| format!("&client_id={}", encoded(id))).unwrap_or_default();
-                let address = format!(
-                    "{}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={}{client}",
-                    address.trim_end_matches('/'),
-                    encoded(audience)
-                );
-                let request = Request::get(&address).header("Metadata", "true").body(Vec::new());
-                service.token(request.map_err(|error| service.failed(&address, error.to_string()))?, &[])
-            }
+/// The identity by the token endpoint of a tenant.
+fn of_an_application(
+    variables: &Variables,
+    tenant: &str,
+    client_id: String,
+) -> Result<TokenIdentity, String> {
+    let file = given(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from);
+    // Whether the proof is a token of the ServiceAccount, which Kubernetes renews in its file, and not the application's secret.
+    let is_token = file.is_some();
+    let secret = || given(variables, "AZURE_CLIENT_SECRET").map(|secret| SecretSource::Value(secret.into()));
+    let proof = file
+        .map(SecretSource::File)
+        .or_else(secret)
+        .ok_or("AZURE_TENANT_ID is set without AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET")?;
+    let host = given(variables, "AZURE_AUTHORITY_HOST").unwrap_or_else(|| AUTHORITY.to_owned());
+    let tenant = utf8_percent_encode(tenant, IN_AN_ADDRESS);
+    let address = format!("{}/{tenant}/oauth2/v2.0/token", host.trim_end_matches('/'));
+    let service = TokenService { whose: "Azure", is_local: false };
+    Ok(TokenIdentity::new(service, move |service, server| {
+        let secret = proof.read()?;
+        let secret = secret.expose_secret();
+        let scope = format!("{}/.default", audience(server));
+        let mut fields =
+            vec![("client_id", client_id.as_str()), ("scope", &scope), ("grant_type", "client_credentials")];
+        if is_token {
+            let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+            fields.extend([("client_assertion_type", kind), ("client_assertion", secret)]);
+        } else {
+            fields.push(("client_secret", secret));
         }
-    }
+        service.form(&address, &fields, &[secret])
+    }))
 }
 
-impl Identity for AzureIdentity {
-    fn prove(&self, request: &mut Parts, _: &[u8]) -> Result<(), TransportError> {
-        let audience = audience(request.uri.host().unwrap_or_default());
-        self.kept.prove(request, || self.fetch(audience))
-    }
+/// The identity by the machine's own endpoint; `client_id` says which of its identities is meant.
+fn of_the_machine(variables: &Variables, client_id: Option<&str>) -> TokenIdentity {
+    let host = given(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST").unwrap_or_else(|| MACHINE.to_owned());
+    let encoded = |text: &str| utf8_percent_encode(text, IN_AN_ADDRESS).to_string();
+    let client = client_id.map(|id| format!("&client_id={}", encoded(id))).unwrap_or_default();
+    let service = TokenService { whose: "Azure", is_local: true };
+    TokenIdentity::new(service, move |service, server| {
+        let address = format!(
+            "{}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={}{client}",
+            host.trim_end_matches('/'),
+            encoded(audience(server))
+        );
+        service.get(&address, "Metadata", "true")
+    })
 }
 
 #[cfg(test)]

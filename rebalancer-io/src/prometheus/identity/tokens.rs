@@ -1,5 +1,6 @@
 //! Fetches bearer tokens from the token services of clouds, and keeps them until they expire.
 
+use std::fmt;
 use std::io::Read as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use ureq::{Agent, Proxy};
 
+use super::proof::Identity;
 use crate::prometheus::error::TransportError;
 use crate::prometheus::words::{MAX_WORDS, shortened};
 use crate::proxies;
@@ -28,7 +30,7 @@ const MAX_BYTES: u64 = 256 << 10;
 const SPARE: Duration = Duration::from_secs(60);
 
 /// A service that gives out tokens or credentials.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct TokenService {
     /// Whose identity it gives, such as `Azure`.
     pub whose: &'static str,
@@ -38,7 +40,7 @@ pub(super) struct TokenService {
 
 /// A token, and until when it can be used.
 #[derive(Debug, Clone)]
-pub(super) struct Token {
+struct Token {
     value: SecretString,
     until: Instant,
 }
@@ -86,14 +88,14 @@ impl TokenService {
         Ok(http::Response::from_parts(parts, bytes))
     }
 
-    /// Fetches a token. `secrets` are in the request, and in no message.
+    /// Fetches a token.
     ///
     /// # Errors
     /// A refusal, in the service's own words, or no answer.
-    pub(super) fn token(&self, request: Request<Vec<u8>>, secrets: &[&str]) -> Result<Token, TransportError> {
+    fn token(&self, Asked { request, secrets }: Asked) -> Result<Token, TransportError> {
         let place = request.uri().to_string();
         let mut masked = Secrets::default();
-        for secret in secrets {
+        for secret in &secrets {
             masked.add(secret);
         }
         let now = Instant::now();
@@ -124,37 +126,76 @@ impl TokenService {
     }
 
     /// The error of this service at an address; what follows `?` in it is left out.
-    pub(super) fn failed(&self, place: &str, words: impl std::fmt::Display) -> TransportError {
+    pub(super) fn failed(&self, place: &str, words: impl fmt::Display) -> TransportError {
         let place = place.split('?').next().unwrap_or_default();
         TransportError::Identity { whose: self.whose, words: format!("{place}: {words}") }
     }
 }
 
-/// A form with these fields, for a token service.
-pub(super) fn form(address: &str, fields: &[(&str, &str)]) -> Result<Request<Vec<u8>>, http::Error> {
-    let body = secrets::form(fields.iter().copied()).into_bytes();
-    Request::post(address).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+/// The request for a token.
+pub(super) struct Asked {
+    request: Request<Vec<u8>>,
+    /// What is in it, and is in no message.
+    secrets: Vec<String>,
 }
 
-/// The token that was fetched last.
-#[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<Option<Token>>);
+impl TokenService {
+    /// Asks with this header.
+    pub(super) fn get(&self, address: &str, name: &str, value: &str) -> Result<Asked, TransportError> {
+        let request = Request::get(address).header(name, value).body(Vec::new());
+        let request = request.map_err(|error| self.failed(address, error))?;
+        Ok(Asked { request, secrets: Vec::new() })
+    }
 
-impl Kept {
-    /// Sends the token that is kept with a request, or a new one. Requests that come together wait for one fetch.
-    ///
-    /// # Errors
-    /// Those of `fetch`.
-    pub(super) fn prove(
+    /// Asks with a form of these fields, some of whose values are secrets.
+    pub(super) fn form(
         &self,
-        request: &mut Parts,
-        fetch: impl FnOnce() -> Result<Token, TransportError>,
-    ) -> Result<(), TransportError> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = match kept.as_ref().filter(|token| token.until > Instant::now()) {
-            Some(token) => token,
-            None => kept.insert(fetch()?),
-        };
+        address: &str,
+        fields: &[(&str, &str)],
+        secrets: &[&str],
+    ) -> Result<Asked, TransportError> {
+        let body = secrets::form(fields.iter().copied()).into_bytes();
+        let request =
+            Request::post(address).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let request = request.map_err(|error| self.failed(address, error))?;
+        Ok(Asked { request, secrets: secrets.iter().copied().map(str::to_owned).collect() })
+    }
+}
+
+/// How a token for a metrics server, which is given by its host, is asked for.
+type Ask = dyn Fn(&TokenService, &str) -> Result<Asked, TransportError> + Send + Sync;
+
+/// An identity that is proved by a token, which a service of its cloud gives out for some time.
+pub struct TokenIdentity {
+    service: TokenService,
+    ask: Box<Ask>,
+    /// The token that was fetched last.
+    kept: Mutex<Option<Token>>,
+}
+
+impl TokenIdentity {
+    pub(super) fn new(
+        service: TokenService,
+        ask: impl Fn(&TokenService, &str) -> Result<Asked, TransportError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { service, ask: Box::new(ask), kept: Mutex::default() }
+    }
+}
+
+impl fmt::Debug for TokenIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.service.fmt(f)
+    }
+}
+
+impl Identity for TokenIdentity {
+    /// Sends the token that is kept with a request, or a new one. Requests that come together wait for one fetch.
+    fn prove(&self, request: &mut Parts, _: &[u8]) -> Result<(), TransportError> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = request.uri.host().unwrap_or_default();
+        let fetch = || self.service.token((self.ask)(&self.service, host)?);
+        let known = kept.take().filter(|token| token.until > Instant::now());
+        let token = kept.insert(known.map_or_else(fetch, Ok)?);
         let value = HeaderValue::try_from(format!("Bearer {}", token.value.expose_secret()));
         let mut value = value.map_err(|_| {
             TransportError::Other("the token of the cloud has characters that a header cannot carry".into())

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use rebalancer_io::metrics::{MetricQuery, MetricsSource as _};
 use rebalancer_io::prometheus::{
-    Auth, AwsIdentity, AzureIdentity, GoogleIdentity, Identity, Method, PrometheusClient, QueryError,
-    Variables,
+    Auth, AwsIdentity, Identity, Method, PrometheusClient, QueryError, Variables, azure_identity,
+    google_identity,
 };
 use ring::digest::{SHA256, digest};
 use ring::hmac::{HMAC_SHA256, Key, sign};
@@ -264,7 +264,7 @@ fn a_workload_in_azure_trades_the_token_of_its_service_account() {
         ("AZURE_AUTHORITY_HOST", service.address.as_str()),
         ("AZURE_FEDERATED_TOKEN_FILE", file.to_str().expect("text")),
     ];
-    let identity: Arc<dyn Identity> = Arc::new(AzureIdentity::new(&variables(&given)).expect("complete"));
+    let identity: Arc<dyn Identity> = Arc::new(azure_identity(&variables(&given)).expect("complete"));
     assert_eq!([bearer(&stub, &identity), bearer(&stub, &identity)], ["Bearer token-0", "Bearer token-0"]);
     let asked = service.request();
     assert_eq!(asked.line, "POST /a%20tenant/oauth2/v2.0/token HTTP/1.1\r\n");
@@ -283,7 +283,7 @@ fn a_machine_in_azure_asks_for_its_own_identity_and_again_when_the_token_expires
     let service = tokens("60");
     let given =
         [("AZURE_POD_IDENTITY_AUTHORITY_HOST", service.address.as_str()), ("AZURE_CLIENT_ID", "client-1")];
-    let identity: Arc<dyn Identity> = Arc::new(AzureIdentity::new(&variables(&given)).expect("complete"));
+    let identity: Arc<dyn Identity> = Arc::new(azure_identity(&variables(&given)).expect("complete"));
     assert_eq!([bearer(&stub, &identity), bearer(&stub, &identity)], ["Bearer token-0", "Bearer token-1"]);
     let asked = service.request();
     let path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fprometheus.monitor.azure.com&client_id=client-1";
@@ -316,7 +316,7 @@ fn a_refusal_is_told_in_the_services_own_words_without_the_secret() {
             ("AZURE_CLIENT_SECRET", "secret-hunter2"),
             ("AZURE_AUTHORITY_HOST", service.address.as_str()),
         ];
-        let identity: Arc<dyn Identity> = Arc::new(AzureIdentity::new(&variables(&given)).expect("complete"));
+        let identity: Arc<dyn Identity> = Arc::new(azure_identity(&variables(&given)).expect("complete"));
         let error = ask(&stub, &identity, Method::Post).expect_err("refused").to_string();
         let expected =
             format!("no identity from Azure: {}/tenant/oauth2/v2.0/token: {words}", service.address);
@@ -325,11 +325,11 @@ fn a_refusal_is_told_in_the_services_own_words_without_the_secret() {
     }
     let gone = Stub::start(|_| vec![Piece::Bytes(Vec::new())]);
     let given = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", gone.address.as_str())];
-    let identity: Arc<dyn Identity> = Arc::new(AzureIdentity::new(&variables(&given)).expect("complete"));
+    let identity: Arc<dyn Identity> = Arc::new(azure_identity(&variables(&given)).expect("complete"));
     ask(&stub, &identity, Method::Post).expect_err("the connection was closed");
     assert!(stub.is_quiet(), "nothing was asked without a proof");
     for half in [&[("AZURE_TENANT_ID", "t")][..], &[("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c")]] {
-        AzureIdentity::new(&variables(half)).expect_err("half an identity");
+        azure_identity(&variables(half)).expect_err("half an identity");
     }
 }
 
@@ -339,7 +339,7 @@ fn a_pod_in_google_cloud_asks_the_metadata_service() {
     let service = tokens("3599");
     let host = service.address.trim_start_matches("http://");
     let identity: Arc<dyn Identity> =
-        Arc::new(GoogleIdentity::new(&variables(&[("GCE_METADATA_HOST", host)])).expect("an identity"));
+        Arc::new(google_identity(&variables(&[("GCE_METADATA_HOST", host)])).expect("an identity"));
     assert_eq!([bearer(&stub, &identity), bearer(&stub, &identity)], ["Bearer token-0", "Bearer token-0"]);
     let asked = service.request();
     let path = "/computeMetadata/v1/instance/service-accounts/default/token?scopes=https://www.googleapis.com/auth/monitoring.read";
@@ -365,7 +365,7 @@ fn a_service_account_of_google_signs_its_claim() {
     });
     fs::write(&file, credentials.to_string()).expect("a file");
     let given = [("GOOGLE_APPLICATION_CREDENTIALS", file.to_str().expect("text"))];
-    let identity: Arc<dyn Identity> = Arc::new(GoogleIdentity::new(&variables(&given)).expect("an identity"));
+    let identity: Arc<dyn Identity> = Arc::new(google_identity(&variables(&given)).expect("an identity"));
     assert_eq!(bearer(&stub, &identity), "Bearer token-0");
     let body = service.request().body;
     let claim = body
@@ -402,10 +402,9 @@ fn files_of_google_that_cannot_be_used_are_refused_and_not_quoted() {
         ("hunter2", "not a file of credentials"),
     ] {
         fs::write(&file, text).expect("a file");
-        let error =
-            GoogleIdentity::new(&variables(&[("GOOGLE_APPLICATION_CREDENTIALS", path)])).expect_err(text);
+        let error = google_identity(&variables(&[("GOOGLE_APPLICATION_CREDENTIALS", path)])).expect_err(text);
         assert!(error.contains(reason) && error.contains(path) && !error.contains("hunter2"), "{error}");
     }
     let gone = variables(&[("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")]);
-    assert!(GoogleIdentity::new(&gone).expect_err("no file").contains("/no/such/file"));
+    assert!(google_identity(&gone).expect_err("no file").contains("/no/such/file"));
 }
