@@ -40,18 +40,10 @@ pub(super) fn recheck(
     }
     found.sort();
 
-    let after = After { plan, gone, newcomers: newcomers(plan, workload) };
-    let mut pending: Vec<Disturbance> = Vec::new();
-    let mut void: Vec<Disturbance> = Vec::new();
-    for disturbance in found {
-        match after.meaning(&disturbance) {
-            Meaning::Expected => {}
-            Meaning::Recovering => pending.push(disturbance),
-            Meaning::Void => void.push(disturbance),
-        }
-    }
-    if !void.is_empty() {
-        return Err(Reason::Unsettled(void));
+    let pending: Vec<Disturbance> =
+        if gone.is_empty() { Vec::new() } else { take_recovering(&mut found, plan, gone, workload) };
+    if !found.is_empty() {
+        return Err(Reason::Unsettled(found));
     }
     if !pending.is_empty() && plan.options().pacing == Pacing::WaitReady {
         return Ok(Some(Reason::Unsettled(pending)));
@@ -60,52 +52,38 @@ pub(super) fn recheck(
     Ok(None)
 }
 
-/// What a disturbance means after `gone` have been evicted.
-enum Meaning {
-    /// A lasting consequence of the eviction.
-    Expected,
-    /// A temporary consequence of the eviction.
-    Recovering,
-    /// Someone else acts on the workload.
-    Void,
-}
-
-/// The workload after `gone` have been evicted.
-struct After<'a> {
-    plan: &'a RotationPlan,
-    gone: &'a [Target],
-    newcomers: Vec<&'a str>,
-}
-
-impl After<'_> {
-    fn meaning(&self, disturbance: &Disturbance) -> Meaning {
-        let newcomers_expected: bool = self.newcomers.len() <= self.gone.len();
-        match disturbance {
-            _ if self.gone.is_empty() => Meaning::Void,
-            Disturbance::PodGone(pod) if self.is_gone(pod) => Meaning::Expected,
-            Disturbance::PodReplaced(pod) if self.is_gone(pod) && newcomers_expected => Meaning::Expected,
-            Disturbance::PodNew(_) if newcomers_expected => Meaning::Expected,
-            // For a StatefulSet any change of its status counts, such as the one from the eviction. A changed
-            // number of desired pods is a disturbance of its own.
-            Disturbance::Resized { .. } => Meaning::Expected,
-            Disturbance::PodTerminating(pod) if self.is_gone(pod) => Meaning::Recovering,
-            Disturbance::PodNotReady(pod) if self.may_get_ready(pod) => Meaning::Recovering,
-            Disturbance::TooFewReady { .. }
-            | Disturbance::ReplicasDiffer { .. }
-            | Disturbance::ReplacementMissing { .. } => Meaning::Recovering,
-            _ => Meaning::Void,
+/// Takes the consequences of the evictions of `gone` out of what was `found`, and returns the temporary ones. What is
+/// left shows that someone else acts on the workload.
+fn take_recovering(
+    found: &mut Vec<Disturbance>,
+    plan: &RotationPlan,
+    gone: &[Target],
+    workload: &Workload,
+) -> Vec<Disturbance> {
+    let newcomers: Vec<&str> = newcomers(plan, workload);
+    let is_gone = |pod: &str| gone.iter().any(|target| target.name == pod);
+    found.retain(|disturbance| match disturbance {
+        Disturbance::PodGone(pod) => !is_gone(pod),
+        Disturbance::PodReplaced(pod) => !is_gone(pod) || newcomers.len() > gone.len(),
+        Disturbance::PodNew(_) => newcomers.len() > gone.len(),
+        // For a StatefulSet any change of its status counts, such as the one from the eviction. A changed
+        // number of desired pods is a disturbance of its own.
+        Disturbance::Resized { .. } => false,
+        _ => true,
+    });
+    let recovering = |disturbance: &mut Disturbance| match disturbance {
+        Disturbance::PodTerminating(pod) => is_gone(pod),
+        // If the pacing does not wait, only the replacement may be not Ready for now: any other pod is one more
+        // that does no work.
+        Disturbance::PodNotReady(pod) => {
+            plan.options().pacing == Pacing::WaitReady || newcomers.contains(&pod.as_str())
         }
-    }
-
-    fn is_gone(&self, pod: &str) -> bool {
-        self.gone.iter().any(|target| target.name == pod)
-    }
-
-    /// Whether this pod may be not Ready for now. If the pacing does not wait, only the replacement may: any
-    /// other pod is one more that does no work.
-    fn may_get_ready(&self, pod: &str) -> bool {
-        self.plan.options().pacing == Pacing::WaitReady || self.newcomers.contains(&pod)
-    }
+        Disturbance::TooFewReady { .. }
+        | Disturbance::ReplicasDiffer { .. }
+        | Disturbance::ReplacementMissing { .. } => true,
+        _ => false,
+    };
+    found.extract_if(.., recovering).collect()
 }
 
 /// The living pods that are not in the plan.
