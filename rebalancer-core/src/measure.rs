@@ -4,6 +4,5 @@
 pub(crate) mod analysis;
 pub(crate) mod engine;
 pub(crate) mod outliers;
-pub(crate) mod score;
 pub(crate) mod spread;
 pub(crate) mod thresholds;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::metric::Metric;
-use crate::measure::analysis::Analysis;
+use crate::measure::analysis::{Analysis, Coverage};
 
 /// Holds if neither CPU nor lag is usable; else names the usable ones of the queried metrics.
 ///
@@ -15,7 +15,7 @@ use crate::measure::analysis::Analysis;
 /// reporting it is up to the caller.
 pub fn coverage(analysis: &Analysis<'_>, asked: &[Metric]) -> Verdict {
     let usable = |metric: Metric| analysis.coverage()[metric].is_usable();
-    let decidable = analysis.count() > 0 && [Metric::Cpu, Metric::Lag].into_iter().any(usable);
+    let decidable = analysis.count() > 0 && Metric::TRIGGERS.into_iter().any(usable);
     let looked_at: Vec<Metric> =
         asked.iter().copied().filter(|metric| usable(*metric) || !decidable).collect();
     let share = |metric: Metric| {
@@ -41,17 +41,13 @@ fn undecidable(analysis: &Analysis<'_>, asked: &[Metric]) -> String {
     if eligible < required {
         return format!("{eligible} pods take part, {required} are required");
     }
-    let triggers = || asked.iter().copied().filter(|metric| matches!(metric, Metric::Cpu | Metric::Lag));
-    let lacking: Vec<String> = triggers()
-        .map(|metric| {
-            let coverage = analysis.coverage()[metric];
-            match coverage.having {
-                0 => format!("no pod has {metric}"),
-                having => {
-                    format!("{having} of {eligible} pods have {metric}, {} are needed", coverage.needed)
-                }
-            }
-        })
-        .collect();
+    let triggers = asked.iter().filter(|metric| Metric::TRIGGERS.contains(metric));
+    let lacks = |metric: &Metric| match analysis.coverage()[*metric] {
+        Coverage { having: 0, .. } => format!("no pod has {metric}"),
+        Coverage { having, needed, .. } => {
+            format!("{having} of {eligible} pods have {metric}, {needed} are needed")
+        }
+    };
+    let lacking: Vec<String> = triggers.map(lacks).collect();
     if lacking.is_empty() { "no pod has CPU or lag to decide by".to_string() } else { lacking.join("; ") }
 }

@@ -4,8 +4,7 @@ use alloc::string::ToString;
 
 use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::input::metric::Metric;
-use crate::measure::analysis::Analysis;
-use crate::measure::analysis::Finding;
+use crate::measure::analysis::{Analysis, Finding};
 
 /// Holds if a threshold is passed without trigger floors and none is with them.
 ///

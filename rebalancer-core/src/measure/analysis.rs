@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use crate::input::metric::{Metric, PerMetric};
 use crate::input::pod::{Load, PodState};
 use crate::measure::outliers::Outliers;
-use crate::measure::score::score;
 use crate::measure::spread::{Spread, median};
 use crate::measure::thresholds::Thresholds;
 use crate::wording::against;
@@ -82,8 +81,23 @@ impl<'a> Analysis<'a> {
 
     /// Composite score of the pod at `position`, 1.0 for an average pod; `None` if it is no candidate.
     pub fn score(&self, position: usize) -> Option<f64> {
-        let load = |metric: Metric| self.load(position, metric).map_or(0.0, Load::value);
-        self.is_candidate(position).then(|| score(&self.spreads, &self.thresholds, load))
+        self.is_candidate(position).then(|| self.weighed(position))
+    }
+
+    /// Each usable metric, those with a spread, adds `share * load / denominator` to the score. The share is the weight
+    /// divided by the sum of the usable weights; the denominator is `max(mean, floor)`, and a metric in which both are 0
+    /// adds 0. The load is divided first: that quotient is at most the number of pods, while `share / denominator` of a
+    /// tiny mean would be infinite.
+    fn weighed(&self, position: usize) -> f64 {
+        let Thresholds { weights, score_floors, .. } = &self.thresholds;
+        let usable = || self.spreads.iter().filter_map(|(metric, spread)| Some((metric, spread.as_ref()?)));
+        let total: f64 = usable().map(|(metric, _)| weights[metric]).sum();
+        usable().fold(0.0, |score, (metric, spread)| {
+            let load = self.load(position, metric).map_or(0.0, Load::value);
+            let denominator = spread.mean.max(score_floors[metric]);
+            let counts = total > 0.0 && denominator > 0.0;
+            if counts { score + weights[metric] / total * (load / denominator) } else { score }
+        })
     }
 
     /// The pod at `position` with its loads and its score.
