@@ -12,7 +12,7 @@ use crate::guard::verdict::{Check, Standing, Verdict};
 use crate::guard::{evaluate, of_cure};
 use crate::input::join::SetAside;
 use crate::measure::analysis::Analysis;
-use crate::strategy::{NothingSelected, Selection, Strategy, select};
+use crate::strategy::{Selection, Strategy, select};
 use crate::trigger::{Trigger, trigger, trigger_of};
 
 /// Above this many partitions, no pair is planned just to report what the other strategy would do.
@@ -107,14 +107,12 @@ impl Case<'_> {
         };
         let mut guards = evaluate(analysis, set_aside, facts, settings, trigger.as_ref(), cure);
         let selected = trigger.as_ref().map(|trigger| select(strategy, trigger, cure, analysis, facts));
-        let (selection, refusal) = match selected {
-            Some(Ok(selection)) => (Some(selection), None),
-            Some(Err(refusal)) => (None, Some(refusal)),
-            None => (None, None),
-        };
-        let diagnosis = diagnose(analysis, facts, trigger.as_ref(), selection.as_ref(), &self.ill, &guards);
-        let refused = |why: NothingSelected| Verdict::new(Check::Strategy, Standing::Hold, why.to_string());
-        guards.extend(refusal.map(refused));
+        let selection = selected.as_ref().and_then(|selected| selected.as_ref().ok());
+        let diagnosis = diagnose(analysis, facts, trigger.as_ref(), selection, &self.ill, &guards);
+        let selection = selected.and_then(|selected| {
+            let refused = |why| guards.push(Verdict::new(Check::Strategy, Standing::Hold, why));
+            selected.map_err(refused).ok()
+        });
         let obeys_diagnosis = settings.diagnosis;
         Assessment { trigger, selection, guards, diagnosis, obeys_diagnosis, alternative: None }
     }

@@ -55,7 +55,7 @@ pub use rotation::report::{BudgetProblem, Reason, RotationOutcome, RotationRepor
 pub use rotation::rollout::{divided_targets, remarks};
 pub use rotation::settled::{changes_since, disturbances};
 pub use rotation::workload::{OwnerStatus, PlannedWorkload, Workload};
-pub use strategy::{NothingSelected, Selection, Strategy, UnknownStrategy, select};
+pub use strategy::{Selection, Strategy, UnknownStrategy, select};
 
 /// Tests the README's code.
 #[cfg(doctest)]

@@ -1,5 +1,6 @@
 //! Which pods a rotation takes: the outliers, or depending on the cause an ill pod alone or a planned pair.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::str::FromStr;
@@ -51,11 +52,10 @@ impl FromStr for Strategy {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|strategy| strategy.name() == name);
-        let unknown = |name: String| match name.as_str() {
-            "planned_pair" | "replace_outlier" => UnknownStrategy::Replaced { name },
-            _ => UnknownStrategy::NoSuch { name },
-        };
-        found.ok_or_else(|| unknown(name.to_string()))
+        found.ok_or_else(|| match name {
+            "planned_pair" | "replace_outlier" => UnknownStrategy::Replaced(name.to_string()),
+            _ => UnknownStrategy::NoSuch(name.to_string()),
+        })
     }
 }
 
@@ -64,17 +64,11 @@ impl FromStr for Strategy {
 #[non_exhaustive]
 pub enum UnknownStrategy {
     /// No strategy ever had this name.
-    #[error("{name:?} is no strategy; known are rotate_outliers and by_cause")]
-    NoSuch {
-        /// The name.
-        name: String,
-    },
+    #[error("{0:?} is no strategy; known are rotate_outliers and by_cause")]
+    NoSuch(String),
     /// A strategy of earlier versions.
-    #[error("{name} is no longer a strategy; set by_cause, which does what it did where that helps")]
-    Replaced {
-        /// The name.
-        name: String,
-    },
+    #[error("{0} is no longer a strategy; set by_cause, which does what it did where that helps")]
+    Replaced(String),
 }
 
 /// The pods a strategy takes.
@@ -97,21 +91,6 @@ impl Selection {
         let names = self.pods.iter().map(|position| analysis.name(*position));
         Role::PAIR.into_iter().zip(names).collect()
     }
-}
-
-/// Why a strategy takes no pod although a threshold is passed.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NothingSelected {
-    /// No pair gains enough.
-    #[error(transparent)]
-    NoPair(#[from] NoPair),
-    /// The best pair contains a pod that takes no part in the decision.
-    #[error("pod {pod} of the best pair takes no part in the decision")]
-    NotACandidate {
-        /// Name of the pod.
-        pod: String,
-    },
 }
 
 /// Picks the pods to rotate once a rotation is triggered; `cure` is the ill pod to be replaced.
@@ -137,14 +116,14 @@ pub enum NothingSelected {
 /// ```
 ///
 /// # Errors
-/// The reason why there are none; it withholds the rotation.
+/// The reason in words why there are none; it withholds the rotation.
 pub fn select(
     strategy: Strategy,
     trigger: &Trigger,
     cure: Option<&IllPod>,
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
-) -> Result<Selection, NothingSelected> {
+) -> Result<Selection, String> {
     let Outliers { busiest, least_busy } = trigger.targets;
     let outliers = || Selection { pods: alloc::vec![busiest, least_busy], forecast: None };
     match (strategy, cure) {
@@ -154,10 +133,10 @@ pub fn select(
             None | Some(Err(NoPair::OwnersUnknown | NoPair::AssignorUnknown | NoPair::Unmodelled(_))) => {
                 Ok(outliers())
             }
-            Some(Err(why)) => Err(why.into()),
+            Some(Err(why)) => Err(why.to_string()),
             Some(Ok(pair)) => {
                 let pods = pair.pods.map(|live| candidate(&facts.live[live.0].name, analysis));
-                let pods = pods.into_iter().collect::<Result<Vec<usize>, NothingSelected>>()?;
+                let pods = pods.into_iter().collect::<Result<Vec<usize>, String>>()?;
                 Ok(Selection { pods, forecast: Some(pair.forecast) })
             }
         },
@@ -165,7 +144,7 @@ pub fn select(
 }
 
 /// Position of the candidate `name`.
-fn candidate(name: &str, analysis: &Analysis<'_>) -> Result<usize, NothingSelected> {
+fn candidate(name: &str, analysis: &Analysis<'_>) -> Result<usize, String> {
     let found = analysis.candidates().iter().copied().find(|&position| analysis.name(position) == name);
-    found.ok_or_else(|| NothingSelected::NotACandidate { pod: name.to_string() })
+    found.ok_or_else(|| format!("pod {name} of the best pair takes no part in the decision"))
 }

@@ -85,7 +85,7 @@ pub fn flags_to_take_up(recorded: &RecordedSettings, matches: &ArgMatches) -> BT
 /// by hand it is refused.
 fn in_words_of_now<'v>(flag: &str, value: &'v str) -> &'v str {
     let name = value.to_ascii_lowercase().replace('-', "_");
-    let is_replaced = matches!(name.parse(), Err::<Strategy, _>(UnknownStrategy::Replaced { .. }));
+    let is_replaced = matches!(name.parse(), Err::<Strategy, _>(UnknownStrategy::Replaced(_)));
     if flag == "--strategy" && is_replaced { Strategy::ByCause.name() } else { value }
 }
 
