@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rebalancer_core::{
-    Analysis, Engine, Join, JoinRules, Joined, LivePod, Metric, PerMetric, PodState, Sample, Spread,
+    Analysis, Engine, Freshness, Join, Joined, LivePod, Metric, PerMetric, PodState, Sample, Spread,
     Thresholds,
 };
 use rebalancer_io::prometheus::{Samples, Wanted, decode_instant};
@@ -50,11 +50,8 @@ pub const STAGES: [(&str, Server); 12] = [
 pub const WANTED: Wanted<'_> = Wanted { pod_label: "pod", namespace: None, max_bytes: u64::MAX };
 
 /// What samples are held to.
-const RULES: JoinRules = JoinRules {
-    warm_up: Duration::from_secs(300),
-    max_sample_age: Duration::from_secs(180),
-    now_s: NOW_S as f64,
-};
+const FRESHNESS: Freshness =
+    Freshness { warm_up: Duration::from_secs(300), max_sample_age: Duration::from_secs(180) };
 
 /// One way to do the work of a stage.
 pub struct Variant<'a> {
@@ -321,12 +318,12 @@ fn hash_all(answers: &PerMetric<Samples>) -> f64 {
 /// The pods that the answers name, as a replay finds them.
 fn named(answers: &PerMetric<Samples>) -> Joined {
     let pods = answers.iter().flat_map(|(_, answer)| answer.pods());
-    add_all(Join::of_named_pods(pods, RULES), answers)
+    add_all(Join::of_named_pods(pods, FRESHNESS.max_sample_age, NOW_S as f64), answers)
 }
 
 /// The pods that are alive with their samples, as a live run finds them.
 fn joined(live: &[LivePod], answers: &PerMetric<Samples>) -> Joined {
-    add_all(Join::new(live, RULES).expect("different names"), answers)
+    add_all(Join::new(live, FRESHNESS, NOW_S as f64).expect("different names"), answers)
 }
 
 fn add_all(mut join: Join<'_>, answers: &PerMetric<Samples>) -> Joined {

@@ -6,7 +6,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{Join, JoinError, JoinRules, Joined, LivePod, Metric, PerMetric, Sample};
+use rebalancer_core::{Freshness, Join, JoinError, Joined, LivePod, Metric, PerMetric, Sample};
 
 use crate::metrics::{MetricQuery, MetricsSource, QuerySet, UnknownAge, mark_stale, question_name};
 use crate::prometheus::{PrometheusClient, PrometheusConfig, QueryError, Samples};
@@ -32,26 +32,6 @@ pub struct Answers {
 
 /// The answer of one metric, and why its age is unknown.
 type Aged = (Option<Samples>, Option<UnknownAge>);
-
-/// Which pods and samples count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Freshness {
-    /// Pods that have worked for less than this take no part; zero turns it off.
-    pub warm_up: Duration,
-    /// Samples whose time differs more than this from that of the answers are missing.
-    pub max_sample_age: Duration,
-}
-
-impl Freshness {
-    /// The rules of a join at a moment.
-    pub fn rules(self, at: Timestamp) -> JoinRules {
-        JoinRules {
-            warm_up: self.warm_up,
-            max_sample_age: self.max_sample_age,
-            now_s: seconds(at.as_millisecond()),
-        }
-    }
-}
 
 impl<'a> Aggregator<'a> {
     /// An aggregator over `source`; a metric without a query is not queried.
@@ -164,15 +144,15 @@ impl Answers {
     /// # Errors
     /// Two live pods with the same name, or two samples of one metric for one live pod.
     pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, JoinError> {
-        self.add_to(Join::new(live, freshness.rules(self.at))?)
+        self.add_to(Join::new(live, freshness, self.at_s())?)
     }
 
     /// Joins the answers with all pods that they name.
     ///
     /// # Errors
     /// Two samples of one metric for one pod.
-    pub fn join_named(&self, freshness: Freshness) -> Result<Joined, JoinError> {
-        self.add_to(Join::of_named_pods(self.pods(), freshness.rules(self.at)))
+    pub fn join_named(&self, max_sample_age: Duration) -> Result<Joined, JoinError> {
+        self.add_to(Join::of_named_pods(self.pods(), max_sample_age, self.at_s()))
     }
 
     fn add_to(&self, mut join: Join<'_>) -> Result<Joined, JoinError> {
@@ -193,6 +173,10 @@ impl Answers {
     pub fn assumed_pods(&self) -> Vec<LivePod> {
         let mut seen = HashSet::new();
         self.pods().filter(|pod| seen.insert(*pod)).map(LivePod::assumed).collect()
+    }
+
+    fn at_s(&self) -> f64 {
+        seconds(self.at.as_millisecond())
     }
 
     /// The pods of all samples of all answers.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rebalancer_core::guard::{Check, GuardSettings, Persistence, Standing};
 use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
-    Analysis, Assessment, AssignorChoice, DEFAULT_FLOORS, Engine, Fact, Facts, Join, JoinRules, Joined,
+    Analysis, Assessment, AssignorChoice, DEFAULT_FLOORS, Engine, Fact, Facts, Freshness, Join, Joined,
     LivePod, Metric, PastSpread, Sample, Spread, Strategy, Thresholds, assess,
 };
 
@@ -146,8 +146,8 @@ fn decide(
 fn join(group: &ConsumerGroup, live: &[LivePod], policy: &Policy) -> Joined {
     let now_s = group.now_s();
     let warm_up = policy.guards.warm_up.unwrap_or(Duration::ZERO);
-    let rules = JoinRules { warm_up, max_sample_age: Duration::from_secs(180), now_s };
-    let mut join = Join::new(live, rules).expect("pods have names of their own");
+    let freshness = Freshness { warm_up, max_sample_age: Duration::from_secs(180) };
+    let mut join = Join::new(live, freshness, now_s).expect("pods have names of their own");
     for (kind, metric) in metrics(policy.knowledge).iter().enumerate() {
         let samples = group
             .samples()

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rebalancer_core::{
-    Analysis, Finding, JoinRules, LivePod, Load, Metric, PerMetric, Phase, PodState, Sample, Thresholds,
+    Analysis, Finding, Freshness, LivePod, Load, Metric, PerMetric, Phase, PodState, Sample, Thresholds,
 };
 
 /// Relative distance below which two computed numbers are the same.
@@ -253,18 +253,18 @@ pub enum JoinedMetric {
 }
 
 /// Names of the pods that take part, in the order given.
-pub fn eligible(live: &[LivePod], rules: &JoinRules) -> Vec<String> {
+pub fn eligible(live: &[LivePod], freshness: Freshness) -> Vec<String> {
     let takes_part = |pod: &&LivePod| {
         let youngest = pod.age.into_iter().chain(pod.uptime).min();
-        let warm = youngest.is_none_or(|age| age >= rules.warm_up);
+        let warm = youngest.is_none_or(|age| age >= freshness.warm_up);
         pod.ready && !pod.terminating && pod.phase == Phase::Running && warm
     };
     live.iter().filter(takes_part).map(|pod| pod.name.clone()).collect()
 }
 
 /// Joins the samples of one metric with the live pods, whose names differ.
-pub fn join(live: &[LivePod], rules: &JoinRules, samples: &[Sample<'_>]) -> JoinedMetric {
-    let eligible = eligible(live, rules);
+pub fn join(live: &[LivePod], freshness: Freshness, now_s: f64, samples: &[Sample<'_>]) -> JoinedMetric {
+    let eligible = eligible(live, freshness);
     let of = |name: &str| samples.iter().filter(|sample| sample.pod == name).collect::<Vec<_>>();
     let duplicates: BTreeSet<String> = eligible.iter().filter(|name| of(name).len() > 1).cloned().collect();
     if !duplicates.is_empty() {
@@ -275,7 +275,7 @@ pub fn join(live: &[LivePod], rules: &JoinRules, samples: &[Sample<'_>]) -> Join
     let mut stale = BTreeSet::new();
     for name in eligible {
         let Some(sample) = of(&name).first().copied() else { continue };
-        let fresh = (sample.timestamp_s - rules.now_s).abs() <= rules.max_sample_age.as_secs_f64();
+        let fresh = (sample.timestamp_s - now_s).abs() <= freshness.max_sample_age.as_secs_f64();
         let value = sample.value;
         if !fresh {
             stale.insert(name);

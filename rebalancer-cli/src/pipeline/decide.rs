@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rebalancer_core::diagnosis::may_be_ill;
 use rebalancer_core::{
-    Analysis, Cure, Disturbance, Engine, Fact, Facts, Joined, LivePod, Metric, MetricIssues, Objection,
-    Offsets, PerMetric, RotationOptions, Strategy, Workload, assess, disturbances, divided_targets,
-    objections, remarks,
+    Analysis, Cure, Disturbance, Engine, Fact, Facts, Freshness, Joined, LivePod, Metric, MetricIssues,
+    Objection, Offsets, PerMetric, RotationOptions, Strategy, Workload, assess, disturbances,
+    divided_targets, objections, remarks,
 };
 use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
-use rebalancer_io::podstate::{Answers, Freshness};
+use rebalancer_io::podstate::Answers;
 
 use crate::cli::args::GuardMode;
 use crate::format::text::first_of;

@@ -180,7 +180,7 @@ fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
     let answers = Answers::new(at, snapshot.answers);
     let Some(pods) = snapshot.pods else {
-        let joined = answers.join_named(decision.freshness()).context("cannot tell the pods apart")?;
+        let joined = answers.join_named(decision.max_sample_age).context("cannot tell the pods apart")?;
         let at = answers.has_samples().then_some(at);
         return Ok(Saved::named(joined, answers.asked(), at, &args.decision));
     };

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use rebalancer_core::guard::{ChurnBudget, GuardSettings, OutlierTrigger, Persistence};
-use rebalancer_core::{AssignorChoice, PerMetric, RotationOptions, Strategy, Thresholds};
-use rebalancer_io::podstate::Freshness;
+use rebalancer_core::{AssignorChoice, Freshness, PerMetric, RotationOptions, Strategy, Thresholds};
 
 use crate::cli::args::{DecisionArgs, GuardArgs, GuardMode};
 

@@ -6,7 +6,6 @@ use core::time::Duration;
 use crate::guard::churn_budget::ChurnBudget;
 use crate::guard::outlier_trigger::OutlierTrigger;
 use crate::guard::persistence::Persistence;
-use crate::input::join::JoinRules;
 use crate::measure::thresholds::InvalidSetting;
 
 /// Every guard with its limit; `None` turns it off. The floors are part of [`Thresholds`](crate::Thresholds):
@@ -22,7 +21,7 @@ use crate::measure::thresholds::InvalidSetting;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct GuardSettings {
-    /// Leaves out pods that have worked for less than this. Used by [`GuardSettings::join_rules`] and
+    /// Leaves out pods that have worked for less than this. See [`Freshness`](crate::Freshness) and
     /// [`RotationOptions::by`](crate::RotationOptions::by).
     pub warm_up: Option<Duration>,
     /// The busiest pod must have been busy for most of a window.
@@ -66,12 +65,6 @@ impl GuardSettings {
         outlier_trigger: None,
         diagnosis: false,
     };
-
-    /// The join rules at `now_s` (seconds since the Unix epoch), with the warm-up of these guards, so that it
-    /// is configured once.
-    pub fn join_rules(&self, max_sample_age: Duration, now_s: f64) -> JoinRules {
-        JoinRules { warm_up: self.warm_up.unwrap_or_default(), max_sample_age, now_s }
-    }
 
     /// The same guards without those that need the pods' past, for data without history.
     #[must_use]

@@ -25,25 +25,23 @@ pub struct Sample<'a> {
 }
 
 /// Which pods and samples count.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct JoinRules {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
     /// Sets aside pods that have worked for less than this: a new pod looks idle. Zero turns it off.
     pub warm_up: Duration,
-    /// Treats samples whose time differs more than this from `now_s` as missing.
+    /// Treats samples whose time differs more than this from that of the answers as missing.
     pub max_sample_age: Duration,
-    /// The time of all answers, in seconds since the Unix epoch.
-    pub now_s: f64,
 }
 
 /// Joins answers with the live pods. The list of live pods, not the metrics server, decides which pods exist.
 ///
 /// ```
 /// use core::time::Duration;
-/// use rebalancer_core::{Join, JoinRules, LivePod, Metric, Sample};
+/// use rebalancer_core::{Freshness, Join, LivePod, Metric, Sample};
 ///
 /// let live = [LivePod::assumed("orders-0"), LivePod::assumed("orders-1")];
-/// let rules = JoinRules { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180), now_s: 1_000.0 };
-/// let mut join = Join::new(&live, rules)?;
+/// let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180) };
+/// let mut join = Join::new(&live, freshness, 1_000.0)?;
 /// join.add(Metric::Cpu, [Sample { pod: "orders-1", value: 0.5, timestamp_s: 1_000.0 }])?;
 /// let joined = join.finish();
 /// assert_eq!(joined.loads.cpu[1], 0.5);
@@ -52,7 +50,8 @@ pub struct JoinRules {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Join<'a> {
-    rules: JoinRules,
+    max_sample_age: Duration,
+    now_s: f64,
     /// The row of each live pod among those that take part; `None` if it is set aside. The hash has no secret seed,
     /// because the core uses no randomness.
     rows: HashMap<&'a str, Option<usize>, FixedState>,
@@ -135,14 +134,14 @@ pub enum JoinError {
 }
 
 impl<'a> Join<'a> {
-    /// Starts with the live pods of the workload.
+    /// Starts with the live pods of the workload, at the time of all answers (seconds since the Unix epoch).
     ///
     /// # Errors
     /// Two live pods with the same name.
-    pub fn new(live: &'a [LivePod], rules: JoinRules) -> Result<Self, JoinError> {
-        let mut join = Self { rules, rows: HashMap::default(), joined: Joined::default() };
+    pub fn new(live: &'a [LivePod], freshness: Freshness, now_s: f64) -> Result<Self, JoinError> {
+        let mut join = Self::of_named_pods([], freshness.max_sample_age, now_s);
         for pod in live {
-            let reason = set_aside_reason(pod, rules.warm_up);
+            let reason = set_aside_reason(pod, freshness.warm_up);
             let row = if reason.is_none() { Some(join.joined.names.len()) } else { None };
             if join.rows.insert(&pod.name, row).is_some() {
                 return Err(JoinError::DuplicatePod { pod: pod.name.clone() });
@@ -157,7 +156,11 @@ impl<'a> Join<'a> {
 
     /// Starts without a list of live pods: all pods of these names count as live, Ready and warm, in the order of
     /// first mention.
-    pub fn of_named_pods(names: impl IntoIterator<Item = &'a str>, rules: JoinRules) -> Self {
+    pub fn of_named_pods(
+        names: impl IntoIterator<Item = &'a str>,
+        max_sample_age: Duration,
+        now_s: f64,
+    ) -> Self {
         let mut rows = HashMap::default();
         let mut joined = Joined::default();
         for name in names {
@@ -166,7 +169,7 @@ impl<'a> Join<'a> {
                 Some(joined.names.len() - 1)
             });
         }
-        Self { rules, rows, joined }
+        Self { max_sample_age, now_s, rows, joined }
     }
 
     /// Adds the whole answer for one metric; call it once for each metric that was asked for.
@@ -180,7 +183,7 @@ impl<'a> Join<'a> {
         metric: Metric,
         samples: impl IntoIterator<Item = Sample<'s>>,
     ) -> Result<(), JoinError> {
-        let max_age_s = self.rules.max_sample_age.as_secs_f64();
+        let max_age_s = self.max_sample_age.as_secs_f64();
         let (loads, issues) = (&mut self.joined.loads[metric], &mut self.joined.issues[metric]);
         loads.resize(self.joined.names.len(), f64::NAN);
         let mut seen = alloc::vec![false; loads.len()];
@@ -193,7 +196,7 @@ impl<'a> Join<'a> {
             if mem::replace(&mut seen[row], true) {
                 return Err(JoinError::DuplicateSample { metric, pod: pod.to_string() });
             }
-            let is_fresh = libm::fabs(self.rules.now_s - timestamp_s) <= max_age_s;
+            let is_fresh = libm::fabs(self.now_s - timestamp_s) <= max_age_s;
             match Load::from_sample(value) {
                 _ if !is_fresh => issues.stale.push(pod.to_string()),
                 None => issues.invalid.push(pod.to_string()),

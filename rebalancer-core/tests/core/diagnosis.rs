@@ -6,8 +6,8 @@ use rebalancer_core::diagnosis::{Cause, Diagnosis, IllPod, ill_pods};
 use rebalancer_core::guard::{Check, GuardSettings, Standing};
 use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
-    Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History,
-    Join, JoinRules, Joined, LivePod, Metric, PartitionSample, Partitions, Strategy, Thresholds, assess,
+    Analysis, Assessment, AssignorChoice, Controller, DEFAULT_FLOORS, Engine, Fact, Facts, Freshness, Grid,
+    History, Join, Joined, LivePod, Metric, PartitionSample, Partitions, Strategy, Thresholds, assess,
 };
 use rebalancer_sim::group::{Group, Member};
 
@@ -37,8 +37,8 @@ impl Scene {
             ..LivePod::assumed(name(index))
         };
         let live: Vec<LivePod> = (0..rows.len()).map(pod).collect();
-        let rules = JoinRules { warm_up: Duration::ZERO, max_sample_age: minutes(1), now_s: 0.0 };
-        let mut joined = Join::new(&live, rules).expect("names differ").finish();
+        let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: minutes(1) };
+        let mut joined = Join::new(&live, freshness, 0.0).expect("names differ").finish();
         for (row, [cpu, lag, rate]) in rows.iter().enumerate() {
             (joined.loads.cpu[row], joined.loads.lag[row], joined.loads.rate[row]) = (*cpu, *lag, *rate);
         }

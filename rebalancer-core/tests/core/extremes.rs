@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use rebalancer_core::{
-    Coverage, Engine, Join, JoinRules, LivePod, Metric, PerMetric, PodState, Sample, Spread, Thresholds,
+    Coverage, Engine, Freshness, Join, LivePod, Metric, PerMetric, PodState, Sample, Spread, Thresholds,
 };
 
 #[test]
@@ -59,8 +59,7 @@ fn weights_that_add_up_to_infinity_are_refused() {
 #[test]
 fn what_is_wrong_is_listed_by_name_whatever_the_order_of_the_answer() {
     let live: Vec<LivePod> = ["d", "b", "a", "c"].into_iter().map(LivePod::assumed).collect();
-    let rules =
-        JoinRules { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180), now_s: 1_000.0 };
+    let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180) };
     let sample = |pod, value, timestamp_s| Sample { pod, value, timestamp_s };
     let answer = [
         sample("d", -1.0, 1_000.0),
@@ -68,7 +67,7 @@ fn what_is_wrong_is_listed_by_name_whatever_the_order_of_the_answer() {
         sample("c", 1.0, 1.0),
         sample("a", 1.0, 2_000.0),
     ];
-    let mut join = Join::new(&live, rules).expect("names differ");
+    let mut join = Join::new(&live, freshness, 1_000.0).expect("names differ");
     join.add(Metric::Lag, answer).expect("no duplicates");
     let issues = join.finish().issues.lag;
     assert_eq!(issues.missing, ["a", "b", "c", "d"]);

@@ -8,7 +8,7 @@ use rebalancer_core::guard::{
     cooldown, evaluate, futility, trigger,
 };
 use rebalancer_core::{
-    Analysis, DEFAULT_FLOORS, Engine, Fact, Facts, Grid, History, Join, JoinRules, Joined, LivePod, Metric,
+    Analysis, DEFAULT_FLOORS, Engine, Fact, Facts, Freshness, Grid, History, Join, Joined, LivePod, Metric,
     Objecting, Role, SetAside, Thresholds, Veto, VetoBy,
 };
 
@@ -30,8 +30,8 @@ fn live(ages: &[Option<Duration>]) -> Vec<LivePod> {
 
 /// All `live` pods with the given CPU, whatever their age.
 fn joined(live: &[LivePod], cpu: &[f64]) -> Joined {
-    let rules = JoinRules { warm_up: Duration::ZERO, max_sample_age: MINUTE, now_s: 0.0 };
-    let mut joined = Join::new(live, rules).expect("names differ").finish();
+    let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: MINUTE };
+    let mut joined = Join::new(live, freshness, 0.0).expect("names differ").finish();
     joined.loads.cpu.copy_from_slice(cpu);
     joined
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rebalancer_core::{
-    Engine, Join, JoinError, JoinRules, Joined, LivePod, Metric, Phase, Sample, SetAsideReason, Thresholds,
+    Engine, Freshness, Join, JoinError, Joined, LivePod, Metric, Phase, Sample, SetAsideReason, Thresholds,
 };
 use rebalancer_sim::generators::{load, sample};
 use rebalancer_sim::oracle::{self, JoinedMetric};
@@ -17,12 +17,11 @@ type Given = (String, f64, f64);
 
 const NOW_S: f64 = 1_795_410_000.0;
 
-fn rules() -> impl Strategy<Value = JoinRules> {
+fn rules() -> impl Strategy<Value = Freshness> {
     let warm_up = prop_oneof![Just(0), Just(300), 0_u64..600];
-    warm_up.prop_map(|warm_up_s| JoinRules {
+    warm_up.prop_map(|warm_up_s| Freshness {
         warm_up: Duration::from_secs(warm_up_s),
         max_sample_age: Duration::from_secs(180),
-        now_s: NOW_S,
     })
 }
 
@@ -98,10 +97,10 @@ proptest! {
 
     #[test]
     fn equals_the_oracle(live in live_pods(), rules in rules(), cpu in answer(true), lag in answer(false)) {
-        let mut join = Join::new(&live, rules).expect("names differ");
+        let mut join = Join::new(&live, rules, NOW_S).expect("names differ");
         let answers = [(Metric::Cpu, samples(&cpu)), (Metric::Lag, samples(&lag))];
         for (metric, samples) in &answers {
-            let expected = oracle::join(&live, &rules, samples);
+            let expected = oracle::join(&live, rules, NOW_S, samples);
             match (join.add(*metric, samples.iter().copied()), expected) {
                 (Err(error), JoinedMetric::Duplicates(pods)) => {
                     let JoinError::DuplicateSample { metric: of, pod } = error else {
@@ -119,9 +118,9 @@ proptest! {
         }
         let joined = join.finish();
         let pods: Vec<String> = joined.pods().iter().map(|pod| pod.name.clone()).collect();
-        prop_assert_eq!(pods, oracle::eligible(&live, &rules));
+        prop_assert_eq!(pods, oracle::eligible(&live, rules));
         for (metric, samples) in &answers {
-            prop_assert_eq!(found(&joined, *metric), oracle::join(&live, &rules, samples));
+            prop_assert_eq!(found(&joined, *metric), oracle::join(&live, rules, NOW_S, samples));
         }
         for metric in Metric::ALL {
             let without = joined.pods().into_iter().filter(|pod| pod.load(metric).is_none());
@@ -133,7 +132,7 @@ proptest! {
     /// Every live pod is either joined or set aside, with the first reason that holds.
     #[test]
     fn every_live_pod_is_accounted_for(live in live_pods(), rules in rules()) {
-        let joined = Join::new(&live, rules).expect("names differ").finish();
+        let joined = Join::new(&live, rules, NOW_S).expect("names differ").finish();
         prop_assert_eq!(joined.names.len() + joined.set_aside.len(), live.len());
         for aside in &joined.set_aside {
             let pod = live.iter().find(|pod| pod.name == aside.pod).expect("set aside pods live");
@@ -160,7 +159,7 @@ proptest! {
         rules in rules(),
     ) {
         let joined = |given: &[Given]| {
-            let mut join = Join::new(&live, rules).expect("names differ");
+            let mut join = Join::new(&live, rules, NOW_S).expect("names differ");
             join.add(Metric::Rate, samples(given)).map(|()| join.finish()).map(|joined| (joined.pods(), joined.issues))
         };
         prop_assert_eq!(joined(&given), joined(&shuffled));
@@ -174,9 +173,9 @@ proptest! {
         let now = |(pod, load): (&LivePod, &f64)| (pod.name.clone(), *load, NOW_S);
         let mut given: Vec<Given> = live.iter().zip(&loads).map(now).collect();
         let (warm_up, max_sample_age) = (Duration::from_secs(300), Duration::from_secs(180));
-        let rules = JoinRules { warm_up, max_sample_age, now_s: NOW_S };
+        let rules = Freshness { warm_up, max_sample_age };
         let pods = |live: &[LivePod], given: &[Given]| {
-            let mut join = Join::new(live, rules).expect("names differ");
+            let mut join = Join::new(live, rules, NOW_S).expect("names differ");
             join.add(Metric::Cpu, samples(given)).expect("no duplicates");
             join.finish().pods()
         };

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rebalancer_core::{Join, JoinError, JoinRules, Joined, LivePod, PerMetric, Sample};
+use rebalancer_core::{Freshness, Join, JoinError, Joined, LivePod, PerMetric, Sample};
 use rebalancer_sim::generators::sample;
 
-const RULES: JoinRules =
-    JoinRules { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180), now_s: 1_000.0 };
+const NOW_S: f64 = 1_000.0;
+
+const FRESHNESS: Freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180) };
 
 /// Pod, value and time in milliseconds.
 type Row = (usize, f64, i64);
@@ -62,8 +63,8 @@ proptest! {
             }
             Ok::<Joined, JoinError>(join.finish())
         };
-        let expected = joined(Join::new(&live, RULES).expect("names differ"));
-        match (joined(Join::of_named_pods(pods(), RULES)), expected) {
+        let expected = joined(Join::new(&live, FRESHNESS, NOW_S).expect("names differ"));
+        match (joined(Join::of_named_pods(pods(), FRESHNESS.max_sample_age, NOW_S)), expected) {
             (Ok(joined), Ok(expected)) => {
                 prop_assert_eq!(&joined.names, &expected.names);
                 prop_assert_eq!(&joined.issues, &expected.issues);

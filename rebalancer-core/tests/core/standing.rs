@@ -11,7 +11,7 @@ use rebalancer_core::guard::{Check, GuardSettings};
 use rebalancer_core::kafka::Assignor;
 use rebalancer_core::{
     Analysis, Assessment, AssignorChoice, Controller, Cure, DEFAULT_FLOORS, Engine, Fact, Facts, Finding,
-    Grid, History, Join, JoinRules, Joined, LivePod, Metric, OffsetKind, Offsets, Strategy, Thresholds,
+    Freshness, Grid, History, Join, Joined, LivePod, Metric, OffsetKind, Offsets, Strategy, Thresholds,
     assess,
 };
 
@@ -148,8 +148,8 @@ fn live(kind: &str) -> Vec<LivePod> {
 
 /// All pods are equally busy.
 fn joined(live: &[LivePod]) -> Joined {
-    let rules = JoinRules { warm_up: Duration::ZERO, max_sample_age: minutes(1), now_s: 0.0 };
-    let mut joined = Join::new(live, rules).expect("names differ").finish();
+    let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: minutes(1) };
+    let mut joined = Join::new(live, freshness, 0.0).expect("names differ").finish();
     for pod in 0..live.len() {
         (joined.loads.cpu[pod], joined.loads.lag[pod], joined.loads.rate[pod]) = (1.0, 100.0, 100.0);
     }

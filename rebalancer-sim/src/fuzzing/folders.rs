@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use arbitrary::Unstructured;
 use jiff::Timestamp;
+use rebalancer_core::Freshness;
 use rebalancer_io::kubernetes::live_pods;
-use rebalancer_io::podstate::{Answers, Freshness};
+use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{Samples, Wanted};
 use rebalancer_io::snapshot::Snapshot;
 use rebalancer_io::states::pod_states;
@@ -54,7 +55,8 @@ fn read(folder: &Path, has_pods: bool) {
     let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
     let answers = Answers::new(at, snapshot.answers);
     let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180) };
-    let named = answers.join_named(freshness).expect("the decoder refuses two samples of a pod");
+    let named =
+        answers.join_named(freshness.max_sample_age).expect("the decoder refuses two samples of a pod");
     let assumed = answers.join(&answers.assumed_pods(), freshness).expect("as before");
     assert!(named.names == assumed.names && named.issues == assumed.issues);
     for (metric, answer) in answers.metrics.iter() {
