@@ -83,21 +83,15 @@ fn of_rotation(
     facts: &Facts<'_>,
     settings: &GuardSettings,
 ) -> Vec<Verdict> {
-    let mut verdicts = Vec::new();
     let busiest = analysis.name(trigger.targets.busiest);
-    if let Some(rule) = &settings.persistence {
-        verdicts.push(persistence(analysis, facts, &trigger.metrics, busiest, rule));
-    }
-    if let Some(limit) = on(settings.cooldown) {
-        verdicts.push(cooldown(facts.live, limit));
-    }
-    if let Some(limit) = on(settings.futility_age) {
-        verdicts.push(futility(facts.live, Role::Busiest, busiest, limit));
-    }
-    if let Some(budget) = settings.churn_budget {
-        verdicts.push(churn_budget(facts.live, facts.unlisted, budget));
-    }
-    verdicts
+    let lasted = |rule| persistence(analysis, facts, &trigger.metrics, busiest, rule);
+    let verdicts = [
+        settings.persistence.as_ref().map(lasted),
+        on(settings.cooldown).map(|limit| cooldown(facts.live, limit)),
+        on(settings.futility_age).map(|limit| futility(facts.live, Role::Busiest, busiest, limit)),
+        settings.churn_budget.map(|budget| churn_budget(facts.live, facts.unlisted, budget)),
+    ];
+    verdicts.into_iter().flatten().collect()
 }
 
 /// The guards of a cure. The age of a sick pod is checked too, because offsets cannot show whether its
@@ -109,21 +103,16 @@ pub(crate) fn of_cure(
     settings: &GuardSettings,
 ) -> Vec<Verdict> {
     let name = analysis.name(ill.position);
-    let mut verdicts = Vec::new();
-    if let Some(limit) = on(settings.illness_age) {
-        verdicts.push(illness_age(ill, name, limit));
-    }
-    if settings.diagnosis {
-        verdicts.push(cured_before(ill, name, facts));
-    }
     let is_sick = matches!(ill.cause, Cause::SickPod { .. });
-    if let Some(limit) = on(settings.futility_age).filter(|_| is_sick) {
-        verdicts.push(futility(facts.live, Role::Ill, name, limit));
-    }
-    if let Some(budget) = settings.churn_budget {
-        verdicts.push(churn_of_cures(facts, budget));
-    }
-    verdicts
+    let verdicts = [
+        on(settings.illness_age).map(|limit| illness_age(ill, name, limit)),
+        settings.diagnosis.then(|| cured_before(ill, name, facts)),
+        on(settings.futility_age)
+            .filter(|_| is_sick)
+            .map(|limit| futility(facts.live, Role::Ill, name, limit)),
+        settings.churn_budget.map(|budget| churn_of_cures(facts, budget)),
+    ];
+    verdicts.into_iter().flatten().collect()
 }
 
 /// The limit; a duration of zero means off.

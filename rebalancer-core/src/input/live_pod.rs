@@ -30,24 +30,21 @@ pub struct LivePod {
     /// Whether deletion was requested; the pod still looks Running and Ready until it is gone.
     pub terminating: bool,
     /// Time since the object was created.
-    #[cfg_attr(feature = "serde", serde(default))]
     pub age: Option<Duration>,
     /// Time since its most recently started container started. A container restart does not
     /// change [`LivePod::age`].
-    #[cfg_attr(feature = "serde", serde(default))]
     pub uptime: Option<Duration>,
     /// The controller that owns the pod and would recreate it.
-    #[cfg_attr(feature = "serde", serde(default))]
     pub controller: Option<Controller>,
     /// Everything found that forbids or discourages evicting this pod.
     #[cfg_attr(feature = "serde", serde(default))]
     pub protections: Vec<Protection>,
     /// Name of the node it runs on, for display only.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub node: Option<String>,
     /// The version of the controller's template it was made from, according to its labels
     /// (`controller-revision-hash`, `pod-template-hash`); `None` without these labels.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub revision: Option<String>,
     /// Its volumes whose data is on its node, and those for which that is unknown.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
@@ -96,7 +93,7 @@ pub enum Phase {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Controller {
     /// API group of the kind, such as `apps`; empty for the core group, `None` if it was not recorded.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub group: Option<String>,
     /// Kind, such as `ReplicaSet` or `StatefulSet`.
     pub kind: String,

@@ -167,13 +167,8 @@ impl Partitions {
 
     /// The partition with the largest load; the first of equals.
     pub fn hottest(&self) -> &Partition {
-        let mut hottest = &self.all[0];
-        for partition in &self.all {
-            if partition.load > hottest.load {
-                hottest = partition;
-            }
-        }
-        hottest
+        let rest = self.all[1..].iter();
+        rest.fold(&self.all[0], |hottest, other| if other.load > hottest.load { other } else { hottest })
     }
 }
 

@@ -108,7 +108,9 @@ impl Engine {
             return Err(AnalyzeError::DuplicatePod { name: (*name).to_string() });
         }
         let load = |metric: Metric, position: usize| loads[metric].get(position).copied().flatten();
-        let coverage = self.coverage(names.len(), |metric| loads[metric].iter().flatten().count());
+        let (eligible, needed) = (names.len(), self.needed(names.len()));
+        let having = |metric| loads[metric].iter().flatten().count();
+        let coverage = PerMetric::from_fn(|metric| Coverage { having: having(metric), needed, eligible });
         let is_usable = |metric: &Metric| coverage[*metric].is_usable();
         let usable: Vec<Metric> = Metric::ALL.into_iter().filter(is_usable).collect();
         let is_complete = |position: &usize| usable.iter().all(|metric| load(*metric, *position).is_some());
@@ -138,12 +140,6 @@ impl Engine {
         )]
         let share = share as usize;
         share.max(self.thresholds.min_pods)
-    }
-
-    /// Counts, for each metric, the pods that have it and the pods that must have it.
-    fn coverage(&self, count: usize, having: impl Fn(Metric) -> usize) -> PerMetric<Coverage> {
-        let needed = self.needed(count);
-        PerMetric::from_fn(|metric| Coverage { having: having(metric), needed, eligible: count })
     }
 }
 

@@ -82,15 +82,12 @@ pub struct OwnerStatus {
     pub named: bool,
     /// What the annotation `pod-rebalancer/paused` says on the object at the top, else on the controller;
     /// `None` where it is absent or "false".
-    #[cfg_attr(feature = "serde", serde(default))]
     pub paused: Option<String>,
     /// Time since the desired number of pods changed; `None` if that was before the window of the metrics
     /// began. If after, the metrics are of a workload of another size.
-    #[cfg_attr(feature = "serde", serde(default))]
     pub resized_ago: Option<Duration>,
     /// Time since the pod template last changed: the age of the `ReplicaSet`, since each template gets a new
     /// one. Unknown for other kinds.
-    #[cfg_attr(feature = "serde", serde(default))]
     pub rollout_ago: Option<Duration>,
 }
 
