@@ -52,12 +52,12 @@ use core::time::Duration;
 
 use crate::rotation::checks;
 use crate::rotation::claim::{Claim, ClaimFate, ClaimRequest, LAST_LOOK};
-use crate::rotation::options::{Mode, Pacing};
+use crate::rotation::options::{Mode, Pacing, RotationOptions};
 use crate::rotation::plan::{RotationPlan, Target};
 use crate::rotation::protocol::{
     Action, Answer, ApiFailure, Budget, EvictionRequest, Presence, UnexpectedAnswer,
 };
-use crate::rotation::report::{BudgetProblem, Reason, RotationOutcome, RotationReport, Step};
+use crate::rotation::report::{Reason, RotationOutcome, RotationReport, Step};
 use crate::rotation::workload::Workload;
 
 /// No eviction starts in this last part of the run, because the server itself retries a contested budget for
@@ -132,39 +132,27 @@ pub struct Rotation {
     steps: Vec<Step>,
 }
 
-/// The state of a rotation. `next` is the position of the next target; all before it are known to be evicted.
+/// The state of a rotation. The next target is the first that is not known to be evicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     /// `lost`: only to find out which run was faster.
     Claims {
         lost: bool,
     },
-    Listing {
-        next: usize,
-    },
-    Budgets {
-        next: usize,
-    },
-    Preflight {
-        position: usize,
-    },
+    Listing,
+    Budgets,
+    /// Of the target at this position.
+    Preflight(usize),
     Claiming {
         generation: u64,
         valid_for: Duration,
     },
-    Evicting {
-        next: usize,
-    },
-    /// A stop was requested while the eviction of `next` was open: it may be in flight.
-    Awaiting {
-        next: usize,
-    },
-    Resolving {
-        next: usize,
-        failure: ApiFailure,
-    },
+    Evicting,
+    /// A stop was requested while the eviction of the next target was open: it may be in flight.
+    Awaiting,
+    /// The eviction of the next target was answered by this failure.
+    Resolving(ApiFailure),
     Waiting {
-        next: usize,
         until: Duration,
         missing: Option<Reason>,
     },
@@ -180,8 +168,8 @@ impl Rotation {
     pub const fn new(plan: RotationPlan) -> Self {
         let (state, unclaimed): (State, Option<Reason>) = match (plan.options().mode, plan.options().claim) {
             (Mode::Execute, true) => (State::Claims { lost: false }, None),
-            (Mode::Execute, false) => (State::Listing { next: 0 }, Some(Reason::NoClaimWanted)),
-            (Mode::ServerDryRun, _) => (State::Listing { next: 0 }, None),
+            (Mode::Execute, false) => (State::Listing, Some(Reason::NoClaimWanted)),
+            (Mode::ServerDryRun, _) => (State::Listing, None),
         };
         Self {
             plan,
@@ -210,26 +198,22 @@ impl Rotation {
     pub fn handle(&mut self, now: Duration, answer: Answer) -> Result<(), UnexpectedAnswer> {
         let asked: Action = self.poll_action();
         let next: Next = match (self.state.clone(), answer) {
-            (state, Answer::StopRequested) => {
-                self.on_stop(now, &state);
+            (_, Answer::StopRequested) => {
+                self.on_stop(now);
                 return Ok(());
             }
             (State::Waiting { until, .. }, Answer::Waited) if now < until => return Ok(()),
-            (State::Waiting { next, .. }, Answer::Waited) => Ok(State::Listing { next }),
+            (State::Waiting { .. }, Answer::Waited) => Ok(State::Listing),
             (State::Claims { lost }, Answer::Claims(answer)) => self.on_claims(lost, answer),
             (State::Claiming { .. }, Answer::Claimed(answer)) => self.on_claimed(answer),
-            (State::Listing { next }, Answer::Workload(answer)) => self.on_workload(now, next, answer),
-            (State::Budgets { next }, Answer::Budgets(answer)) => self.on_budgets(now, next, answer),
-            (State::Preflight { position }, Answer::Preflight(answer)) => {
+            (State::Listing, Answer::Workload(answer)) => self.on_workload(now, answer),
+            (State::Budgets, Answer::Budgets(answer)) => self.on_budgets(now, answer),
+            (State::Preflight(position), Answer::Preflight(answer)) => {
                 self.on_preflight(now, position, answer)
             }
-            (State::Evicting { next } | State::Awaiting { next }, Answer::Eviction(answer)) => {
-                self.on_eviction(now, next, answer)
-            }
-            (State::Awaiting { .. }, Answer::NotSent) => Err(Reason::StopRequested),
-            (State::Resolving { next, failure }, Answer::LookedUp(answer)) => {
-                self.on_lookup(now, next, failure, answer)
-            }
+            (State::Evicting | State::Awaiting, Answer::Eviction(answer)) => self.on_eviction(now, answer),
+            (State::Awaiting, Answer::NotSent) => Err(Reason::StopRequested),
+            (State::Resolving(failure), Answer::LookedUp(answer)) => self.on_lookup(now, failure, answer),
             (_, answer) => {
                 return Err(UnexpectedAnswer { asked: asked.code(), answered: answer.code() });
             }
@@ -250,12 +234,12 @@ impl Rotation {
                 targets: self.plan.targets().to_vec(),
                 valid_for: *valid_for,
             }),
-            State::Listing { .. } => Action::ListWorkload,
-            State::Budgets { next } => Action::ListBudgets { targets: self.plan.targets()[*next..].to_vec() },
-            State::Preflight { position } => Action::Preflight(self.request(*position)),
-            State::Evicting { next } => Action::Evict(self.request(*next)),
-            State::Awaiting { next } => Action::AwaitEviction(self.plan.targets()[*next].clone()),
-            State::Resolving { next, .. } => Action::LookUp(self.plan.targets()[*next].clone()),
+            State::Listing => Action::ListWorkload,
+            State::Budgets => Action::ListBudgets { targets: self.targets_left().to_vec() },
+            State::Preflight(position) => Action::Preflight(self.request(&self.plan.targets()[*position])),
+            State::Evicting => Action::Evict(self.request(self.next())),
+            State::Awaiting => Action::AwaitEviction(self.next().clone()),
+            State::Resolving(_) => Action::LookUp(self.next().clone()),
             State::Waiting { until, .. } => Action::Wait { until: *until },
             State::Stopped => Action::Stop,
         }
@@ -270,8 +254,8 @@ impl Rotation {
     /// polled but not answered as attempted, with unknown result.
     #[must_use]
     pub fn finish(mut self) -> RotationReport {
-        if let State::Evicting { next } | State::Awaiting { next } = self.state {
-            self.attempted.push(self.plan.targets()[next].name.clone());
+        if let State::Evicting | State::Awaiting = self.state {
+            self.attempted.push(self.next().name.clone());
         }
         let reason: Reason = self.reason.unwrap_or(Reason::Abandoned);
         for pod in &self.attempted {
@@ -299,6 +283,16 @@ impl Rotation {
         }
     }
 
+    /// The targets that are not known to be evicted.
+    fn targets_left(&self) -> &[Target] {
+        &self.plan.targets()[self.deleted.len()..]
+    }
+
+    /// The next target; there is one in every state about one.
+    fn next(&self) -> &Target {
+        &self.targets_left()[0]
+    }
+
     fn on_claims(&mut self, lost: bool, answer: Result<Vec<Claim>, ApiFailure>) -> Next {
         let claims: Vec<Claim> = match answer {
             Ok(claims) => claims,
@@ -311,48 +305,48 @@ impl Rotation {
             return Err(Reason::Claimed(in_force));
         }
         self.generation = Some(newest.saturating_add(1));
-        Ok(State::Listing { next: 0 })
+        Ok(State::Listing)
     }
 
-    fn on_workload(&mut self, now: Duration, next: usize, answer: Result<Workload, ApiFailure>) -> Next {
+    fn on_workload(&mut self, now: Duration, answer: Result<Workload, ApiFailure>) -> Next {
         let workload: Workload = answer.map_err(|failure| self.failed(failure))?;
-        let evicted: &[Target] = &self.plan.targets()[..next];
-        if let Some(pod) = checks::untouched(evicted, &workload).map(|target| target.name.clone()) {
+        let evicted: usize = self.deleted.len();
+        let untouched = checks::untouched(&self.plan.targets()[..evicted], &workload);
+        if let Some(pod) = untouched.map(|target| target.name.clone()) {
             self.deleted.retain(|deleted| *deleted != pod);
             let reason: Reason = Reason::StillThere(pod.clone());
             self.errors.insert(pod, reason.clone());
             return Err(reason);
         }
-        match (checks::recheck(&self.plan, next, &workload)?, self.plan.options().pacing) {
-            (Some(missing), _) => Ok(wait_for(now, next, Some(missing))),
+        match (checks::recheck(&self.plan, evicted, &workload)?, self.plan.options().pacing) {
+            (Some(missing), _) => Ok(wait_for(now, Some(missing))),
             // The server itself counts the second eviction against the budgets.
-            (None, Pacing::Sequential) if next > 0 => Ok(State::Evicting { next }),
-            (None, _) => Ok(State::Budgets { next }),
+            (None, Pacing::Sequential) if evicted > 0 => Ok(State::Evicting),
+            (None, _) => Ok(State::Budgets),
         }
     }
 
-    fn on_budgets(&self, now: Duration, next: usize, answer: Result<Vec<Budget>, ApiFailure>) -> Next {
+    fn on_budgets(&self, now: Duration, answer: Result<Vec<Budget>, ApiFailure>) -> Next {
         let budgets: Vec<Budget> = answer.map_err(|failure| self.failed(failure))?;
-        let targets: &[Target] = &self.plan.targets()[next..];
-        let problems: Vec<BudgetProblem> = checks::budget_problems(self.plan.options(), targets, &budgets);
-        match (problems.is_empty(), next) {
-            (true, 0) => Ok(State::Preflight { position: 0 }),
-            (true, _) => Ok(State::Evicting { next }),
-            (false, 0) => Err(Reason::Budgets(problems)),
+        let problems = checks::budget_problems(self.plan.options(), self.targets_left(), &budgets);
+        match (problems.is_empty(), self.deleted.is_empty()) {
+            (true, true) => Ok(State::Preflight(0)),
+            (true, false) => Ok(State::Evicting),
+            (false, true) => Err(Reason::Budgets(problems)),
             // The budget's controller sees the replacement later than the list does.
-            (false, _) => Ok(wait_for(now, next, Some(Reason::Budgets(problems)))),
+            (false, false) => Ok(wait_for(now, Some(Reason::Budgets(problems)))),
         }
     }
 
     fn on_preflight(&self, now: Duration, position: usize, answer: Result<(), ApiFailure>) -> Next {
         answer.map_err(|failure| self.failed(failure))?;
         if position + 1 < self.plan.targets().len() {
-            return Ok(State::Preflight { position: position + 1 });
+            return Ok(State::Preflight(position + 1));
         }
         let options = self.plan.options();
         match (options.mode, self.generation) {
             (Mode::ServerDryRun, _) => Err(Reason::WouldBeAccepted),
-            (Mode::Execute, None) => Ok(State::Evicting { next: 0 }),
+            (Mode::Execute, None) => Ok(State::Evicting),
             (Mode::Execute, Some(generation)) => {
                 let valid_for: Duration = options.deadline.saturating_sub(now).saturating_add(LAST_LOOK);
                 Ok(State::Claiming { generation, valid_for })
@@ -362,18 +356,18 @@ impl Rotation {
 
     fn on_claimed(&self, answer: Result<ClaimFate, ApiFailure>) -> Next {
         match answer {
-            Ok(ClaimFate::Won) => Ok(State::Evicting { next: 0 }),
+            Ok(ClaimFate::Won) => Ok(State::Evicting),
             Ok(ClaimFate::Lost) => Ok(State::Claims { lost: true }),
             Err(failure) => Err(self.not_claimed(failure)),
         }
     }
 
-    fn on_eviction(&mut self, now: Duration, next: usize, answer: Result<(), ApiFailure>) -> Next {
-        let pod: String = self.plan.targets()[next].name.clone();
+    fn on_eviction(&mut self, now: Duration, answer: Result<(), ApiFailure>) -> Next {
+        let pod: String = self.next().name.clone();
         self.attempted.push(pod.clone());
         match answer {
-            Ok(()) => self.evicted(now, next),
-            Err(failure) if failure.kind.leaves_unknown() => Ok(State::Resolving { next, failure }),
+            Ok(()) => self.evicted(now),
+            Err(failure) if failure.kind.leaves_unknown() => Ok(State::Resolving(failure)),
             Err(failure) => Err(self.not_evicted(pod, failure)),
         }
     }
@@ -392,21 +386,19 @@ impl Rotation {
     fn on_lookup(
         &mut self,
         now: Duration,
-        next: usize,
         failure: ApiFailure,
         answer: Result<Presence, ApiFailure>,
     ) -> Next {
-        let target: &Target = &self.plan.targets()[next];
-        let pod: String = target.name.clone();
+        let Target { name: pod, uid: evicted, .. } = self.next().clone();
         match answer {
-            Ok(Presence::Present { uid, terminating: false }) if uid == target.uid => {
+            Ok(Presence::Present { uid, terminating: false }) if uid == evicted => {
                 Err(self.not_evicted(pod, failure))
             }
             Ok(_) if failure.kind.is_clear() => {
                 self.deleted.push(pod.clone());
                 Err(Reason::Contradicted { pod, failure })
             }
-            Ok(_) => self.evicted(now, next),
+            Ok(_) => self.evicted(now),
             Err(lookup) => {
                 let reason: Reason = Reason::Unresolved { pod: pod.clone(), failure, lookup };
                 self.errors.insert(pod, reason.clone());
@@ -415,34 +407,25 @@ impl Rotation {
         }
     }
 
-    /// Records that the target at `next` is evicted.
-    fn evicted(&mut self, now: Duration, next: usize) -> Next {
-        self.deleted.push(self.plan.targets()[next].name.clone());
-        let next: usize = next + 1;
-        if next == self.plan.targets().len() {
-            return Err(Reason::Done);
-        }
+    /// Records that the next target is evicted.
+    fn evicted(&mut self, now: Duration) -> Next {
+        self.deleted.push(self.next().name.clone());
         match self.plan.options().pacing {
-            Pacing::Sequential => Ok(State::Listing { next }),
-            Pacing::WaitReady => Ok(wait_for(now, next, None)),
+            _ if self.targets_left().is_empty() => Err(Reason::Done),
+            Pacing::Sequential => Ok(State::Listing),
+            Pacing::WaitReady => Ok(wait_for(now, None)),
         }
     }
 
-    fn on_stop(&mut self, now: Duration, state: &State) {
-        if self.stop_requested || *state == State::Stopped {
+    fn on_stop(&mut self, now: Duration) {
+        if self.stop_requested || self.state == State::Stopped {
             return;
         }
         self.stop_requested = true;
-        self.steps.push(Step {
-            at_ms: millis(now),
-            action: Reason::StopRequested.code(),
-            pod: None,
-            result: "ok",
-            message: String::new(),
-        });
-        match state {
-            State::Resolving { .. } | State::Awaiting { .. } => {}
-            State::Evicting { next } => self.go(now, Ok(State::Awaiting { next: *next })),
+        self.note(now, Reason::StopRequested.code(), None, "ok", String::new());
+        match self.state {
+            State::Resolving(_) | State::Awaiting => {}
+            State::Evicting => self.go(now, Ok(State::Awaiting)),
             _ => self.go(now, Err(Reason::StopRequested)),
         }
     }
@@ -461,14 +444,10 @@ impl Rotation {
 
     fn affordable(&self, now: Duration, state: State) -> Next {
         let margin: Duration = match &state {
-            State::Resolving { .. } | State::Awaiting { .. } | State::Claims { lost: true } => {
-                return Ok(state);
-            }
+            State::Resolving(_) | State::Awaiting | State::Claims { lost: true } => return Ok(state),
+            State::Claiming { .. } | State::Evicting => EVICTION_MARGIN,
             // After the first eviction, a check serves only the next one.
-            State::Claiming { .. }
-            | State::Evicting { .. }
-            | State::Listing { next: 1.. }
-            | State::Budgets { next: 1.. } => EVICTION_MARGIN,
+            State::Listing | State::Budgets if !self.deleted.is_empty() => EVICTION_MARGIN,
             State::Waiting { .. } => RECOVERY_POLL.saturating_add(EVICTION_MARGIN),
             _ => Duration::ZERO,
         };
@@ -486,14 +465,26 @@ impl Rotation {
 
     fn record(&mut self, now: Duration, asked: &Action, next: &Next) {
         let (result, message): (&'static str, String) = match next {
-            Ok(State::Resolving { failure, .. }) => (failure.kind.code(), failure.to_string()),
+            Ok(State::Resolving(failure)) => (failure.kind.code(), failure.to_string()),
             Ok(State::Waiting { missing: Some(missing), .. }) => (missing.code(), missing.to_string()),
             Ok(State::Claims { lost: true }) => ("claimed", Reason::Claimed(None).to_string()),
             Ok(_) | Err(Reason::Done | Reason::WouldBeAccepted) => ("ok", String::new()),
             Err(reason) => (reason.code(), reason.to_string()),
         };
         let pod: Option<String> = asked.target().map(|target| target.name.clone());
-        self.steps.push(Step { at_ms: millis(now), action: asked.code(), pod, result, message });
+        self.note(now, asked.code(), pod, result, message);
+    }
+
+    fn note(
+        &mut self,
+        now: Duration,
+        action: &'static str,
+        pod: Option<String>,
+        result: &'static str,
+        message: String,
+    ) {
+        let at_ms: u64 = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.steps.push(Step { at_ms, action, pod, result, message });
     }
 
     /// The reason to stop after the open action failed.
@@ -508,21 +499,12 @@ impl Rotation {
         Reason::NotClaimed { action: self.poll_action().code(), failure }
     }
 
-    fn request(&self, position: usize) -> EvictionRequest {
-        let options = self.plan.options();
-        EvictionRequest {
-            target: self.plan.targets()[position].clone(),
-            method: options.method,
-            grace_period_s: options.grace_period_s,
-        }
+    fn request(&self, target: &Target) -> EvictionRequest {
+        let RotationOptions { method, grace_period_s, .. } = *self.plan.options();
+        EvictionRequest { target: target.clone(), method, grace_period_s }
     }
 }
 
-fn wait_for(now: Duration, next: usize, missing: Option<Reason>) -> State {
-    State::Waiting { next, until: now.saturating_add(RECOVERY_POLL), missing }
-}
-
-/// Whole milliseconds, saturating.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn wait_for(now: Duration, missing: Option<Reason>) -> State {
+    State::Waiting { until: now.saturating_add(RECOVERY_POLL), missing }
 }
