@@ -69,9 +69,7 @@ pub fn parse() -> Result<Usage, Stopped> {
     let matches = matches.remove_subcommand().map(|(_, chosen)| chosen).unwrap_or_default();
     let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
     let set = set.filter_map(|(name, _)| name.into_string().ok());
-    let typos = if cli.command.output().is_some() { spelling::find(&variables(), set) } else { Vec::new() };
-    let renamed = if cli.command.output().is_some() { renamed } else { Vec::new() };
-    Ok(Usage { cli, matches, typos, renamed })
+    Ok(Usage { cli, matches, typos: spelling::find(&variables(), set), renamed })
 }
 
 /// What was typed, with the settings that were given by earlier names as parts of the settings of now; and a warning about

@@ -207,13 +207,7 @@ pub fn conclude(
     let selected = assessment.selection.iter().flat_map(|selection| &selection.pods);
     let targets: Vec<&str> = selected.map(|position| analysis.name(*position)).collect();
     let divided = purpose.rotation.and_then(|_| divided_targets(known.workload, &targets));
-    let mut warnings = warnings(analysis, &known.joined, &known.asked);
-    if !targets.is_empty() {
-        warnings.extend(remarks(known.workload, &targets));
-    }
-    warnings.extend(unusable_facts(&facts));
-    warnings.extend(unasked_guards(settings, analysis, known));
-    warnings.extend(build::dead_thresholds(analysis));
+    let warnings = warnings(settings, analysis, &facts, known, &targets);
     let verdicts = assessment.verdicts();
     let moves: Vec<String> = disturbances.iter().chain(&divided).map(Disturbance::to_string).collect();
     let refused = target_objections(&targets, known.workload, settings);
@@ -248,6 +242,24 @@ pub fn conclude(
         rotation: None,
         requests: BTreeMap::new(),
     }
+}
+
+/// What an operator should know.
+fn warnings(
+    settings: &DecisionSettings,
+    analysis: &Analysis<'_>,
+    facts: &Facts<'_>,
+    known: &Known<'_>,
+    targets: &[&str],
+) -> Vec<String> {
+    let mut warnings = poor_samples(analysis, &known.joined, &known.asked);
+    if !targets.is_empty() {
+        warnings.extend(remarks(known.workload, targets));
+    }
+    warnings.extend(unusable_facts(facts));
+    warnings.extend(unasked_guards(settings, analysis, known));
+    warnings.extend(build::dead_thresholds(analysis));
+    warnings
 }
 
 /// The facts, completed with those from the cluster and the settings.
@@ -319,7 +331,7 @@ fn target_objections(targets: &[&str], workload: &Workload, settings: &DecisionS
 }
 
 /// Problems with the samples, one sentence per metric.
-fn warnings(analysis: &Analysis<'_>, joined: &Joined, asked: &[Metric]) -> Vec<String> {
+fn poor_samples(analysis: &Analysis<'_>, joined: &Joined, asked: &[Metric]) -> Vec<String> {
     const NAMED: usize = 3;
     let of_metric = |&metric: &Metric| {
         let (issues, coverage) = (&joined.issues[metric], analysis.coverage()[metric]);

@@ -155,8 +155,10 @@ fn loads(report: &Report, text: &mut Exposition) {
         "metric",
         [(Metric::Cpu.name(), report.thresholds.cpu), (Metric::Lag.name(), report.thresholds.lag)],
     );
-    let judged: Vec<&PodReport> =
-        report.pods.iter().filter(|pod| ought_to_have_samples(pod.verdict)).collect();
+    // Those that neither start nor stop.
+    let is_judged =
+        |pod: &&PodReport| pod.verdict.is_candidate() || pod.verdict == PodVerdict::MissingMetrics;
+    let judged: Vec<&PodReport> = report.pods.iter().filter(is_judged).collect();
     if judged.is_empty() {
         return;
     }
@@ -167,11 +169,6 @@ fn loads(report: &Report, text: &mut Exposition) {
         "metric",
         Metric::ALL.map(|metric| (metric.name(), covered(metric) as f64 / judged.len() as f64)),
     );
-}
-
-/// Whether a pod is neither starting nor stopping.
-const fn ought_to_have_samples(verdict: PodVerdict) -> bool {
-    verdict.is_candidate() || matches!(verdict, PodVerdict::MissingMetrics)
 }
 
 fn requests(ended: &Ended<'_>, text: &mut Exposition) {

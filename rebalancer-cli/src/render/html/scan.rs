@@ -47,7 +47,7 @@ pub fn body(report: &ScanReport, whole: &dyn Fn(&Report) -> Markup) -> Markup {
         }
         (verdict::notes("Worth knowing", "unknown", worth_knowing.iter()))
         (index(shown, report))
-        @for (number, row) in with_section(report) { (section(number, row, whole)) }
+        @for (number, row) in shown.iter().take(MOST_SECTIONS).enumerate() { (section(number, row, whole)) }
     }
 }
 
@@ -151,11 +151,6 @@ fn index_row(number: usize, row: &ScanRow, has_best: bool) -> Markup {
             td.words data-n="Verdict" { (decided(row.outcome)) }
         }
     }
-}
-
-/// The rows that have a section, each with its number in the index.
-fn with_section(report: &ScanReport) -> impl Iterator<Item = (usize, &ScanRow)> {
-    report.workloads.iter().enumerate().filter(|(number, row)| has_section(*number, row))
 }
 
 fn has_section(number: usize, row: &ScanRow) -> bool {
