@@ -101,7 +101,11 @@ struct Facts<'a> {
 impl<'a> Facts<'a> {
     fn of(ended: &'a Ended<'_>) -> Self {
         let (reason, error_type) = match ended.end {
-            Ok(report) => (report.reason.clone(), rotation_error(report)),
+            Ok(report) => {
+                // Why a rotation failed or was not completed.
+                let rotation = report.rotation.as_ref().filter(|_| !ended.is_success());
+                (report.reason.clone(), rotation.map(|rotation| rotation.reason.code.clone()))
+            }
             Err(failure) => (failure.words(), Some(failure.code().into_owned())),
         };
         let report = ended.report();
@@ -123,11 +127,4 @@ impl<'a> Facts<'a> {
     fn spread(&self, metric: Metric) -> Option<f64> {
         Some(self.report?.statistics[metric].as_ref()?.cv_compared)
     }
-}
-
-/// The code of the reason why a rotation failed or was not completed.
-fn rotation_error(report: &Report) -> Option<String> {
-    let ended_badly = matches!(report.outcome, Outcome::Failed | Outcome::Partial);
-    let rotation = report.rotation.as_ref().filter(|_| ended_badly)?;
-    Some(rotation.reason.code.clone())
 }

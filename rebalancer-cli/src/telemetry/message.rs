@@ -13,27 +13,39 @@ use crate::report::{Outcome, Report, TargetReport, WorkloadReport};
 /// Most characters of a text: Slack cuts a message at 4,000.
 const MAX_TEXT: usize = 3_000;
 
-/// The body of the request.
+/// The body of the request: the report, or where the run failed without one, what failed.
 pub fn of(ended: &Ended<'_>, format: WebhookFormat) -> String {
-    match format {
-        WebhookFormat::Json => as_json(ended),
-        WebhookFormat::Slack => json!({ "text": as_text(ended) }).to_string(),
-    }
+    let written = match (format, ended.end) {
+        (WebhookFormat::Slack, _) => return slack(lines(ended)),
+        (WebhookFormat::Json, Ok(report)) => serde_json::to_string(report),
+        (WebhookFormat::Json, Err(failure)) => {
+            serde_json::to_string(&FailureReport::new(failure, ended.asked.dry_run, workload(ended)))
+        }
+    };
+    written.expect("a report is written as JSON")
 }
 
 /// The body of the request about a run of all workloads: the report, or a line for each workload with one of these
 /// outcomes.
 pub fn of_all(report: &ScanReport, format: WebhookFormat, outcomes: &[Outcome]) -> String {
-    match format {
-        WebhookFormat::Json => serde_json::to_string(report).expect("a report is written as JSON"),
-        WebhookFormat::Slack => {
-            let told = report.workloads.iter().filter(|row| outcomes.contains(&outcome(row)));
-            let unlisted = report.unlisted.iter().filter(|_| outcomes.contains(&Outcome::Failed));
-            let unlisted = unlisted.map(|why| escaped(&plain(&format!("*not listed*: {why}"))));
-            let lines: Vec<String> = told.map(line).chain(unlisted).collect();
-            json!({ "text": cut(&lines.join("\n")) }).to_string()
-        }
+    if format == WebhookFormat::Json {
+        return serde_json::to_string(report).expect("a report is written as JSON");
     }
+    let told = report.workloads.iter().filter(|row| outcomes.contains(&outcome(row))).map(line);
+    let unlisted = report.unlisted.iter().filter(|_| outcomes.contains(&Outcome::Failed));
+    slack(told.chain(unlisted.map(|why| format!("*not listed*: {why}"))).collect())
+}
+
+/// Lines for people as Slack takes them, which reads three characters as markup of links and mentions; as far as a message may
+/// go.
+fn slack(lines: Vec<String>) -> String {
+    let escaped = |line: String| plain(&line).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = lines.into_iter().map(escaped).collect::<Vec<String>>().join("\n");
+    let text = match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    };
+    json!({ "text": text }).to_string()
 }
 
 /// What came of a workload; one without a decision has failed.
@@ -45,28 +57,7 @@ fn line(row: &ScanRow) -> String {
     let ScanRow { namespace, kind, name, reason, .. } = row;
     let is_dry = row.report.as_ref().is_some_and(|report| report.is_dry_run());
     let is_dry = if is_dry { ", dry run" } else { "" };
-    let line =
-        format!("*{}* {kind}/{name} in {namespace}{is_dry}: {reason}", spaced(outcome(row).into_str()));
-    escaped(&plain(&line))
-}
-
-/// The text as far as a message may go.
-fn cut(text: &str) -> String {
-    if text.chars().count() <= MAX_TEXT {
-        return text.to_owned();
-    }
-    text.chars().take(MAX_TEXT).chain(['…']).collect()
-}
-
-/// The report; where the run failed without one, what failed.
-fn as_json(ended: &Ended<'_>) -> String {
-    let written = match ended.end {
-        Ok(report) => serde_json::to_string(report),
-        Err(failure) => {
-            serde_json::to_string(&FailureReport::new(failure, ended.asked.dry_run, workload(ended)))
-        }
-    };
-    written.expect("a report is written as JSON")
+    format!("*{}* {kind}/{name} in {namespace}{is_dry}: {reason}", spaced(outcome(row).into_str()))
 }
 
 fn workload(ended: &Ended<'_>) -> WorkloadReport {
@@ -82,7 +73,7 @@ fn workload(ended: &Ended<'_>) -> WorkloadReport {
 }
 
 /// One line of what came of it, then why, the cause, and the pods.
-fn as_text(ended: &Ended<'_>) -> String {
+fn lines(ended: &Ended<'_>) -> Vec<String> {
     let workload = ended.report().map_or_else(|| workload(ended), |report| report.workload.clone());
     let place = workload.namespace.as_ref().map_or_else(String::new, |name| format!(" in {name}"));
     let is_dry = if ended.asked.dry_run == "none" { "" } else { ", dry run" };
@@ -92,8 +83,7 @@ fn as_text(ended: &Ended<'_>) -> String {
         Ok(report) => lines.extend(told(report)),
         Err(failure) => lines.push(failure.words()),
     }
-    let lines: Vec<String> = lines.iter().map(|line| escaped(&plain(line))).collect();
-    cut(&lines.join("\n"))
+    lines
 }
 
 fn target(target: &TargetReport) -> String {
@@ -122,9 +112,4 @@ fn told(report: &Report) -> Vec<String> {
         None => {}
     }
     lines
-}
-
-/// The three characters that Slack reads as markup of links and mentions.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -140,52 +140,49 @@ fn done(rotation: &RotationReport) -> Markup {
 
 fn tiles(report: &Report) -> Markup {
     let judged = report.pods.iter().filter(|pod| pod.verdict.is_candidate()).count();
+    let compared = html! { @if !report.pods.is_empty() { p.note { (judged) " compared" } } };
     html! {
         div.tiles {
             @for (metric, statistics) in report.statistics.iter() {
+                @let label = format!("{} spread", shown(metric).title);
                 @match statistics {
-                    Some(statistics) => (tile(metric, statistics)),
-                    None if report.coverage[metric].asked => (lacking(metric, &report.coverage[metric])),
+                    Some(spread) => (tile(spread.is_over(), &label, &ratio(spread.cv), &held(metric, spread))),
+                    None if report.coverage[metric].asked => {
+                        (tile(false, &label, "–", &lacking(&report.coverage[metric])))
+                    },
                     None => {},
                 }
             }
-            div.tile {
-                p.label { "Pods" }
-                p.number { (report.workload.pods) }
-                @if !report.pods.is_empty() { p.note { (judged) " compared" } }
-            }
+            (tile(false, "Pods", &report.workload.pods.to_string(), &compared))
         }
     }
 }
 
-/// A metric that was queried but not used.
-fn lacking(metric: Metric, coverage: &CoverageReport) -> Markup {
+fn tile(is_over: bool, label: &str, number: &str, note: &Markup) -> Markup {
+    html! { div.tile.over[is_over] { p.label { (label) } p.number { (number) } (note) } }
+}
+
+/// How many pods have a metric that was queried but not used.
+fn lacking(coverage: &CoverageReport) -> Markup {
     html! {
-        div.tile {
-            p.label { (shown(metric).title) " spread" }
-            p.number { "–" }
-            p.note {
-                @if coverage.having == 0 { "absent: no pod has it" }
-                @else { (coverage.having) " of " (coverage.eligible) " pods have it, " (coverage.needed) " must" }
-            }
+        p.note {
+            @if coverage.having == 0 { "absent: no pod has it" }
+            @else { (coverage.having) " of " (coverage.eligible) " pods have it, " (coverage.needed) " must" }
         }
     }
 }
 
-fn tile(metric: Metric, statistics: &StatisticsReport) -> Markup {
+/// What a spread was held against; the mean where it is held against nothing.
+fn held(metric: Metric, spread: &StatisticsReport) -> Markup {
     html! {
-        div.tile.over[statistics.is_over()] {
-            p.label { (shown(metric).title) " spread" }
-            p.number { (ratio(statistics.cv)) }
-            p.note {
-                @match statistics.threshold {
-                    Some(limit) if statistics.is_over() => { "▲ over the threshold " (limit) },
-                    Some(limit) if statistics.cv > limit => {
-                        "idle: counts as " (ratio(statistics.cv_compared)) ", threshold " (limit)
-                    },
-                    Some(limit) => { "threshold " (limit) },
-                    None => { "around " (with_unit(metric, statistics.mean)) },
-                }
+        p.note {
+            @match spread.threshold {
+                Some(limit) if spread.is_over() => { "▲ over the threshold " (limit) },
+                Some(limit) if spread.cv > limit => {
+                    "idle: counts as " (ratio(spread.cv_compared)) ", threshold " (limit)
+                },
+                Some(limit) => { "threshold " (limit) },
+                None => { "around " (with_unit(metric, spread.mean)) },
             }
         }
     }

@@ -132,20 +132,18 @@ fn headline(report: &ScanReport) -> String {
 fn verdict(report: &ScanReport) -> String {
     let sentence = sentence(report);
     let Some(run) = &report.run else {
-        return if report.workloads.is_empty() {
-            sentence
-        } else {
-            format!("{sentence} Nothing has been changed.")
-        };
+        let unchanged = if report.workloads.is_empty() { "" } else { " Nothing has been changed." };
+        return format!("{sentence}{unchanged}");
     };
     let evicted = match report.evicted().count() {
         0 => "Nothing has been evicted.".to_owned(),
         pods => format!("{} evicted.", count(pods, "pod was", "pods were")),
     };
-    match run.not_opted_in {
-        0 => format!("{sentence} {evicted}"),
-        others => format!("{sentence} {evicted} {} not opted in.", count(others, "other has", "others have")),
-    }
+    let others = match run.not_opted_in {
+        0 => String::new(),
+        others => format!(" {} not opted in.", count(others, "other has", "others have")),
+    };
+    format!("{sentence} {evicted}{others}")
 }
 
 /// What all came to, in a sentence.
