@@ -24,10 +24,10 @@ use crate::pipeline::all::{Left, Member, is_rotation, is_trouble, turns};
 use crate::pipeline::kafka::DirectKafka;
 use crate::pipeline::live::{Live, Subject};
 use crate::pipeline::rotate::options;
-use crate::pipeline::scan::{Choice, Details, Scope, Terms};
+use crate::pipeline::scan::{Choice, Scope, Terms};
 use crate::render::terminal::progress_bar;
 use crate::render::{self, text};
-use crate::report::scan::{RunAllSummary, ScanReport, ScanRow};
+use crate::report::scan::{RunAllSummary, ScanReport, ScanRow, Severity};
 use crate::report::version::RUN_ALL;
 use crate::report::{Kind, Outcome};
 use crate::settings::decision::DecisionSettings;
@@ -196,7 +196,7 @@ impl<'a> All<'a> {
             live: &self.live,
             decision: &self.terms.decision,
             namespaces: namespaces(self.args.all.all_namespaces, &self.args.live.kubernetes, &self.live)?,
-            details: Details::OfAll,
+            details: Some(Severity::TooLittle),
             choose: &choose,
         };
         let progress = progress_bar(None);

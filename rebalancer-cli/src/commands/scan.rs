@@ -12,10 +12,10 @@ use crate::commands::page::Page;
 use crate::exit;
 use crate::failure::Failure;
 use crate::pipeline::live::Live;
-use crate::pipeline::scan::{Choice, Details, Scope, Terms};
+use crate::pipeline::scan::{Choice, Scope, Terms};
 use crate::render::terminal::progress_bar;
 use crate::render::{self, text};
-use crate::report::scan::ScanReport;
+use crate::report::scan::{ScanReport, Severity};
 use crate::report::{Kind, Outcome};
 use crate::settings::decision::DecisionSettings;
 use crate::settings::servers;
@@ -42,9 +42,9 @@ pub fn run(args: &ScanArgs, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         choose: &|_| Choice::In(Rc::clone(&terms)),
         namespaces: namespaces(args.all_namespaces, kubernetes, &live)?,
         details: match (args.details, page.is_wanted()) {
-            (true, _) => Details::OfAll,
-            (false, true) => Details::OfTheWorst,
-            (false, false) => Details::None,
+            (true, _) => Some(Severity::TooLittle),
+            (false, true) => Some(Severity::Uneven),
+            (false, false) => None,
         },
     };
     let progress = progress_bar(None);

@@ -204,15 +204,14 @@ pub fn conclude(
     let facts = complete(found, settings, known, &disturbances);
     let guards = if known.has_past { settings.guards } else { settings.guards.without_past() };
     let assessment = assess(analysis, &known.joined.set_aside, &facts, &guards, settings.strategy);
-    let selected = assessment.selection.iter().flat_map(|selection| &selection.pods);
-    let targets: Vec<&str> = selected.map(|position| analysis.name(*position)).collect();
+    let picked = build::picked(analysis, &assessment);
+    let targets: Vec<&str> = picked.iter().map(|target| target.pod.as_str()).collect();
     let divided = purpose.rotation.and_then(|_| divided_targets(known.workload, &targets));
     let warnings = warnings(settings, analysis, &facts, known, &targets);
     let verdicts = assessment.verdicts();
     let moves: Vec<String> = disturbances.iter().chain(&divided).map(Disturbance::to_string).collect();
     let refused = target_objections(&targets, known.workload, settings);
     let (outcome, reason) = build::outcome(analysis, &assessment, &verdicts, &moves, &refused);
-    let picked = build::picked(analysis, &assessment);
     let (joined, detailed) = (&known.joined, purpose.detailed);
     let pods = || build::pods(analysis, &picked, joined, &known.workload.pods);
     Report {

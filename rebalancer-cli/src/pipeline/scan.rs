@@ -47,21 +47,10 @@ pub struct Scope<'a> {
     pub decision: &'a DecisionSettings,
     /// The namespaces.
     pub namespaces: Namespaces,
-    /// Which rows are to hold their whole report.
-    pub details: Details,
+    /// The least severe of the rows that are to hold their whole report; `None` where none is.
+    pub details: Option<Severity>,
     /// Which of the workloads are looked at, and by what each is decided.
     pub choose: &'a dyn Fn(&OwnedWorkload) -> Choice,
-}
-
-/// Which rows hold their whole report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Details {
-    /// None.
-    None,
-    /// Those that deserve a look.
-    OfTheWorst,
-    /// All.
-    OfAll,
 }
 
 /// Hears how far the look has come.
@@ -422,11 +411,7 @@ impl Scope<'_> {
         match self.decided(case, joint, open) {
             Ok(report) => {
                 let row = ScanRow::of(namespace, &owner.kind, &owner.name, &report);
-                let is_wanted = match self.details {
-                    Details::None => false,
-                    Details::OfTheWorst => row.severity() <= Severity::Uneven,
-                    Details::OfAll => true,
-                };
+                let is_wanted = self.details.is_some_and(|least| row.severity() <= least);
                 ScanRow { report: is_wanted.then(|| Box::new(report)), ..row }
             }
             Err(error) => undecided(&case.owned, chain(&error)),
@@ -457,7 +442,7 @@ impl Scope<'_> {
             kind: terms.kind,
             dry_run: terms.dry_run,
             rotation: Some(&terms.options),
-            detailed: self.details != Details::None,
+            detailed: self.details.is_some(),
         };
         let mut report = decide(&terms.decision, &known, Some(&finder), purpose)?;
         report.warnings.splice(..0, loads.warnings.iter().cloned());

@@ -98,7 +98,7 @@ pub struct ScanRow {
     pub report: Option<Box<Report>>,
 }
 
-/// How much a workload deserves a look, the most first.
+/// How much a workload deserves a look, the most first; all are as severe as [`Severity::TooLittle`] at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// A pod, a partition or a record is ill.

@@ -94,20 +94,12 @@ pub fn judge(
             conclude(settings, analysis, facts, &known, purpose)
         };
         own.begin(&report, workload, at);
-        decided.push(with_loads_of(Decision::of(&report), analysis));
+        // The spreads are those of all pods, including those of own rotations.
+        let [cpu_cv, lag_cv] = [Metric::Cpu, Metric::Lag].map(|metric| Some(analysis.spread(metric)?.cv));
+        let should_rebalance = analysis.should_rebalance();
+        decided.push(Decision { should_rebalance, cpu_cv, lag_cv, ..Decision::of(&report) });
     }
     Ok(Some(decided))
-}
-
-/// The same decision with the spreads of all pods, including those of own rotations.
-fn with_loads_of(decision: Decision, analysis: &Analysis<'_>) -> Decision {
-    let cv = |metric| analysis.spread(metric).map(|spread| spread.cv);
-    Decision {
-        should_rebalance: analysis.should_rebalance(),
-        cpu_cv: cv(Metric::Cpu),
-        lag_cv: cv(Metric::Lag),
-        ..decision
-    }
 }
 
 /// The pods replaced by rotations of this backtest, when each was last replaced, and the cures among them.

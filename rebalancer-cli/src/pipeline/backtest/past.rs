@@ -73,9 +73,7 @@ impl<'a> Past<'a> {
 
     /// What the server did not return so far, in words.
     pub fn not_had(&self) -> Vec<String> {
-        let told =
-            |(metric, Gap { from, to, why }): &MetricGap| format!("{metric} from {from} to {to}: {why}");
-        self.gaps.iter().map(told).collect()
+        self.gaps.iter().map(|(metric, gap)| gap.of(metric)).collect()
     }
 
     /// What was known at each of `times`, which are `every` apart; `None` if the server did not return a

@@ -1,5 +1,6 @@
 //! Queries a range in pieces if a server does not answer it as a whole.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -21,6 +22,13 @@ pub struct Gap {
     pub to: Timestamp,
     /// The server's error.
     pub why: String,
+}
+
+impl Gap {
+    /// What of `what` is missing, in words.
+    pub fn of(&self, what: impl Display) -> String {
+        format!("{what} from {} to {}: {}", self.from, self.to, self.why)
+    }
 }
 
 /// The answers to the pieces of a range, and the pieces without an answer.

@@ -91,7 +91,7 @@ impl Sightings {
         for query in [&queries.presence].into_iter().chain(loads.iter().copied()) {
             let gaps = read(source, stretch, query, step, &mut |answer| sightings.see(&answer, kin))
                 .context("cannot read the history of the pods")?;
-            sightings.not_had.extend(gaps.iter().map(|gap| words(query, gap)));
+            sightings.not_had.extend(gaps.iter().map(|gap| gap.of(&query.name)));
             if !sightings.seen.is_empty() {
                 break;
             }
@@ -144,7 +144,7 @@ impl Sightings {
                 }
             });
             match read {
-                Ok(gaps) => self.not_had.extend(gaps.iter().map(|gap| words(query, gap))),
+                Ok(gaps) => self.not_had.extend(gaps.iter().map(|gap| gap.of(&query.name))),
                 Err(error) => self.not_had.push(format!("{}: {error}", query.name)),
             }
             found
@@ -174,10 +174,6 @@ fn read(
         gaps.extend(lacking);
     }
     Ok(gaps)
-}
-
-fn words(query: &MetricQuery, Gap { from, to, why }: &Gap) -> String {
-    format!("{} from {from} to {to}: {why}", query.name)
 }
 
 /// The moment this many seconds after the Unix epoch; `None` if it is no time.
