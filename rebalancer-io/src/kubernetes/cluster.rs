@@ -227,7 +227,7 @@ impl Cluster {
         &self,
         mut request: Request<Vec<u8>>,
         answered: impl FnOnce(Request<Vec<u8>>, Instant) -> Result<A, ApiFailure>,
-        status: fn(&A) -> u16,
+        code: fn(&A) -> u16,
     ) -> Result<A, ApiFailure> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let limit = self.time_limit(Instant::now());
@@ -242,7 +242,7 @@ impl Cluster {
             event = "kubernetes.asked",
             http.request.method = %method,
             http.response.status_code =
-                answer.as_ref().map_or_else(|failure| failure.http_status, |answer| Some(status(answer))),
+                answer.as_ref().map_or_else(|failure| failure.http_status, |answer| Some(code(answer))),
             url.path = path,
             server.address = self.link.server,
             error.type = failure.map(|failure| failure.kind.code()),
