@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -81,19 +80,15 @@ impl FactFinder<'_> {
     }
 
     fn offsets_of_hour(&self, live: &[LivePod]) -> Fact<Offsets> {
-        let (past, in_rebalance) = thread::scope(|scope| {
-            let in_rebalance = scope.spawn(|| self.in_rebalance());
-            let past = self.past_of(None, grid(self.at, HOUR, MINUTE), live);
-            (past, in_rebalance.join().expect("a thread that panics aborts the program"))
-        });
-        let Fact::Known(mut offsets) = past else { return past };
-        match in_rebalance.and_then(|in_rebalance| Ok((in_rebalance, self.watch_needed()?))) {
-            Ok((in_rebalance, needed)) => {
-                (offsets.is_in_rebalance, offsets.watch_needed) = (in_rebalance, needed);
-                self.with_other_groups(offsets)
+        self.past_of(None, grid(self.at, HOUR, MINUTE), live).and_then(|mut offsets| {
+            match self.in_rebalance().and_then(|in_rebalance| Ok((in_rebalance, self.watch_needed()?))) {
+                Ok((in_rebalance, needed)) => {
+                    (offsets.is_in_rebalance, offsets.watch_needed) = (in_rebalance, needed);
+                    self.with_other_groups(offsets)
+                }
+                Err(error) => lacking(&error),
             }
-            Err(error) => lacking(&error),
-        }
+        })
     }
 
     /// The same over the last day, for the partitions that stood for that whole hour.

@@ -245,24 +245,21 @@ impl<'j, 'a> View<'j, 'a> {
     ) -> Vec<Series> {
         let rows = rows.of(&self.home).filter_map(|(place, points)| {
             let [pod, topic, partition, client] = partition_of(place)?;
-            Some((client, label(topic, partition, pod), points))
+            Some((self.is_named(client), label(topic, partition, pod), points.as_slice()))
         });
-        let (named, others): (Vec<_>, Vec<_>) = rows.partition(|(client, ..)| self.is_named(client));
-        let moments = named.iter().flat_map(|(_, _, points)| points.iter().map(|point| point.timestamp_ms));
-        let taken: BTreeSet<i64> = moments.take_while(|_| !others.is_empty()).collect();
-        let mut counted: Vec<(String, Cow<'_, [Point]>)> =
-            named.into_iter().map(|(_, label, points)| (label, Cow::Borrowed(points.as_slice()))).collect();
-        for (_, label, points) in others {
-            let points: Cow<'_, [Point]> = if taken.is_empty() {
-                Cow::Borrowed(points)
-            } else {
-                let is_left = |point: &&Point| !taken.contains(&point.timestamp_ms);
-                points.iter().filter(is_left).copied().collect()
-            };
-            if !points.is_empty() {
-                counted.push((label, points));
+        let rows: Vec<(bool, String, &[Point])> = rows.collect();
+        let has_others = rows.iter().any(|(is_named, ..)| !is_named);
+        let named = rows.iter().filter(|(is_named, ..)| *is_named && has_others);
+        let taken: BTreeSet<i64> =
+            named.flat_map(|(_, _, points)| points.iter().map(|point| point.timestamp_ms)).collect();
+        let counted = rows.into_iter().map(|(is_named, label, points)| {
+            if is_named || taken.is_empty() {
+                return (label, Cow::Borrowed(points));
             }
-        }
+            let is_left = |point: &&Point| !taken.contains(&point.timestamp_ms);
+            (label, points.iter().filter(is_left).copied().collect())
+        });
+        let counted = counted.filter(|(_, points)| !points.is_empty());
         merged(counted, f64::max)
     }
 

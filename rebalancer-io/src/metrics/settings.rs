@@ -144,25 +144,14 @@ impl Reach {
 
 /// Where lag and rate come from.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
 )]
-#[strum(serialize_all = "kebab-case", parse_err_ty = SettingError, parse_err_fn = unknown_preset)]
+#[strum(serialize_all = "kebab-case")]
 pub enum KafkaPreset {
     /// Spring Boot, Quarkus and others by Micrometer: lag and rate of the pod's own client.
     #[default]
     Micrometer,
     /// The JMX exporter with its default names: lag and rate of the pod's own client.
-    #[strum(serialize = "jmx", to_string = "jmx-default")]
     JmxDefault,
     /// kafka-lag-exporter, joined to pods by their IP: lag and committed messages per second.
     KafkaLagExporterIp,
@@ -213,9 +202,6 @@ impl KafkaPreset {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingError {
-    /// No preset has this name.
-    #[error("METRICS_PRESET is {0:?}; there are {names}", names = preset_names())]
-    UnknownPreset(String),
     /// A required setting is missing.
     #[error("{needed_by} needs {setting}, which is not set")]
     Missing {
@@ -258,12 +244,4 @@ pub enum SettingError {
         /// The setting that holds the query.
         variable: &'static str,
     },
-}
-
-fn unknown_preset(name: &str) -> SettingError {
-    SettingError::UnknownPreset(name.to_owned())
-}
-
-fn preset_names() -> String {
-    KafkaPreset::ALL.map(KafkaPreset::name).join(", ")
 }

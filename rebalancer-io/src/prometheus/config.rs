@@ -66,18 +66,13 @@ impl PrometheusConfig {
 }
 
 /// How queries are sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::EnumString)]
-#[strum(ascii_case_insensitive, parse_err_ty = ConfigError, parse_err_fn = unknown_method)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Method {
     /// In a form; a query may be long.
     #[default]
     Post,
     /// In the address, for proxies that allow only this.
     Get,
-}
-
-fn unknown_method(text: &str) -> ConfigError {
-    ConfigError::Method(text.to_owned())
 }
 
 /// Certificates. Without a CA file, Mozilla's roots are trusted.
@@ -224,9 +219,6 @@ pub enum ConfigError {
         /// An example of a valid address.
         example: &'static str,
     },
-    /// Neither GET nor POST.
-    #[error("PROMETHEUS_METHOD is {0:?}; give POST or GET")]
-    Method(String),
     /// A header without a colon.
     #[error("PROMETHEUS_HEADERS: a header has no colon; give one \"Name: value\" a line")]
     HeaderColon,

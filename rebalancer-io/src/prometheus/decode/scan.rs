@@ -57,12 +57,6 @@ struct LastSeries {
     other_namespace: bool,
 }
 
-/// The pod of a series, and where its value begins.
-struct Parts<'t> {
-    pod: &'t str,
-    value_start: usize,
-}
-
 impl<'a> Scanner<'a> {
     /// A scanner that has read nothing.
     pub(super) fn new(wanted: &'a Wanted<'a>) -> Self {
@@ -118,7 +112,7 @@ impl<'a> Scanner<'a> {
     /// begins.
     fn take_one(&mut self, text: &str, start: usize) -> Result<usize, Stop> {
         let bytes = text.as_bytes();
-        let Parts { pod, value_start } = self.parts(text, start)?;
+        let (pod, value_start) = self.parts(text, start)?;
         let end = string_end(bytes, value_start)?;
         let value: f64 = text[value_start..end].parse().map_err(|_| Stop::Unexpected)?;
         let at = literal(bytes, end, b"\"]}")?;
@@ -141,8 +135,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads a series label by label up to its value, and remembers its text.
-    fn parts<'t>(&mut self, text: &'t str, start: usize) -> Result<Parts<'t>, Stop> {
+    /// Reads a series label by label up to its value, and remembers its text. Gives its pod, and where its value begins.
+    fn parts<'t>(&mut self, text: &'t str, start: usize) -> Result<(&'t str, usize), Stop> {
         let bytes = text.as_bytes();
         let label = self.wanted.pod_label.as_bytes();
         let mut pod: Option<Range<usize>> = None;
@@ -178,11 +172,11 @@ impl<'a> Scanner<'a> {
         });
         let Some(pod) = pod else {
             self.last.before = Template::default();
-            return Ok(Parts { pod: "", value_start });
+            return Ok(("", value_start));
         };
         self.last.before = Template::new(bytes, start..pod.start, &others);
         self.last.after = Template::new(bytes, pod.end..value_start, &others);
-        Ok(Parts { pod: &text[pod], value_start })
+        Ok((&text[pod], value_start))
     }
 }
 

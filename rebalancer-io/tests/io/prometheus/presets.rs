@@ -207,12 +207,17 @@ fn fact_queries(preset: KafkaPreset) -> FactQueries {
     FactQueries::new(&queries, &settings).expect("queries of the group")
 }
 
+fn preset(name: &str) -> KafkaPreset {
+    let name = if name == "jmx" { "jmx-default" } else { name };
+    KafkaPreset::ALL.into_iter().find(|preset| preset.name() == name).expect("a preset")
+}
+
 fn fact_cases() -> Vec<FactCase> {
     let case = |line: String| {
         let (what, samples) = line.split_once(": ").expect("a colon");
         let mut words = what.split(' ');
         let mut settings = settings();
-        settings.preset = words.next().expect("a preset").parse().expect("a preset");
+        settings.preset = preset(words.next().expect("a preset"));
         let name = words.next().expect("a query");
         words.for_each(|word| set(&mut settings, word));
         let queries = QuerySet::new(&settings).expect("a query set");
@@ -307,7 +312,7 @@ fn case(line: String) -> Case {
     let (what, pods) = line.split_once(": ").expect("a colon");
     let mut words = what.split(' ');
     let mut settings = settings();
-    settings.preset = words.next().expect("a preset").parse().expect("a preset");
+    settings.preset = preset(words.next().expect("a preset"));
     let name = words.next().expect("a metric");
     let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name).expect("a metric");
     words.for_each(|word| set(&mut settings, word));
