@@ -164,18 +164,22 @@ impl LocalVolume {
 }
 
 /// A property of the pod that forbids evicting it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Protection {
     /// Created by a node from a file: deleting it does not restart it elsewhere.
+    #[error("is a mirror pod, run by its node from a file")]
     MirrorPod,
     /// Priority class `system-cluster-critical` or `system-node-critical`.
+    #[error("has the system's priority class {class}")]
     SystemCritical {
         /// The class.
         class: String,
     },
     /// An annotation by which the pod's owner asks tools to leave it alone.
+    #[error("opts out by its annotation {annotation}={value}")]
     OptOut {
         /// Name of the annotation.
         annotation: String,
@@ -183,5 +187,6 @@ pub enum Protection {
         value: String,
     },
     /// It has [`LivePod::local_storage`], and such pods are to be left alone.
+    #[error("has local storage")]
     LocalStorage,
 }

@@ -1,7 +1,5 @@
 //! The two pods a rotation would take: the busiest and the least busy.
 
-use core::cmp::Ordering;
-
 /// The busiest and the least busy pod, as positions among the analysed pods; always different.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -43,13 +41,10 @@ pub(crate) fn outliers<'a>(
     name: impl Fn(usize) -> &'a str,
 ) -> Option<Outliers> {
     let by_name = |one: &(usize, f64), other: &(usize, f64)| name(one.0).cmp(name(other.0));
-    let rising = |one: &(usize, f64), other: &(usize, f64)| -> Ordering {
-        one.1.total_cmp(&other.1).then_with(|| by_name(one, other))
-    };
-    let falling = |one: &(usize, f64), other: &(usize, f64)| -> Ordering {
-        other.1.total_cmp(&one.1).then_with(|| by_name(one, other))
-    };
-    let (busiest, _) = scored.clone().min_by(falling)?;
-    let (least_busy, _) = scored.filter(|(position, _)| *position != busiest).min_by(rising)?;
+    let (busiest, _) =
+        scored.clone().min_by(|one, other| other.1.total_cmp(&one.1).then_with(|| by_name(one, other)))?;
+    let (least_busy, _) = scored
+        .filter(|(position, _)| *position != busiest)
+        .min_by(|one, other| one.1.total_cmp(&other.1).then_with(|| by_name(one, other)))?;
     Some(Outliers { busiest, least_busy })
 }

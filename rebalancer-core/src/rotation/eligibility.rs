@@ -36,7 +36,10 @@ pub fn objections(pod: &LivePod, owners: &[OwnerStatus], warm_up: Duration) -> V
         None => found.push(Objection::NoController),
         Some(controller) => found.extend(against_controller(controller, owners)),
     }
-    found.extend(pod.protections.iter().map(|protection| Objection::from_protection(protection, pod)));
+    found.extend(pod.protections.iter().map(|protection| match protection {
+        Protection::LocalStorage => Objection::LocalStorage(pod.local_storage.clone()),
+        other => Objection::Protected(other.clone()),
+    }));
     if let Some(warm_for) = pod.warm_for().filter(|warm_for| *warm_for < warm_up) {
         found.push(Objection::TooYoung { warm_for, warm_up });
     }
@@ -132,12 +135,10 @@ pub enum Objection {
     /// Some of its data is on its node, in these volumes, and such pods are to be left alone.
     #[error("{}", storage_words(.0))]
     LocalStorage(Vec<LocalVolume>),
-    /// A node runs it from a file.
-    #[error("is a mirror pod, run by its node from a file")]
-    MirrorPod,
-    /// It has this system priority class.
-    #[error("has the system's priority class {0}")]
-    SystemCritical(String),
+    /// It is protected in another way.
+    #[error(transparent)]
+    #[strum(transparent)]
+    Protected(Protection),
     /// It has worked for less than the warm-up.
     #[error("works for {} s only, less than the warm-up of {} s", warm_for.as_secs(), warm_up.as_secs())]
     TooYoung {
@@ -146,29 +147,12 @@ pub enum Objection {
         /// The time required.
         warm_up: Duration,
     },
-    /// An annotation asks tools to leave it alone.
-    #[error("opts out by its annotation {annotation}={value}")]
-    OptOut {
-        /// Name of the annotation.
-        annotation: String,
-        /// Its value.
-        value: String,
-    },
     /// Its UID is unknown, so an eviction could hit another pod with the same name.
     #[error("has no known UID, so another pod of its name could be hit")]
     NoUid,
 }
 
 impl Objection {
-    fn from_protection(protection: &Protection, pod: &LivePod) -> Self {
-        match protection.clone() {
-            Protection::MirrorPod => Self::MirrorPod,
-            Protection::SystemCritical { class } => Self::SystemCritical(class),
-            Protection::OptOut { annotation, value } => Self::OptOut { annotation, value },
-            Protection::LocalStorage => Self::LocalStorage(pod.local_storage.clone()),
-        }
-    }
-
     /// The stable name of this reason in reports and metrics.
     pub fn code(&self) -> &'static str {
         self.into()
