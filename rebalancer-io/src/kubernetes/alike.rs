@@ -2,6 +2,7 @@
 //! select those of others too?
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use kube::core::{Selector, SelectorExt as _};
 use rebalancer_core::Controller;
@@ -14,43 +15,32 @@ pub(super) type Labels = BTreeMap<String, String>;
 /// The UIDs of the controllers of some pods; `None` of a pod without one.
 type Controllers = BTreeSet<Option<String>>;
 
-/// Living pods by namespace and labels, while they are listed.
-#[derive(Debug, Default)]
-pub(super) struct Listed(BTreeMap<String, BTreeMap<Labels, Controllers>>);
-
-impl Listed {
-    pub(super) fn add(&mut self, namespace: String, mut labels: Labels, controller: Option<&Controller>) {
-        labels.retain(|name, _| !OF_ONE_POD.contains(&name.as_str()));
-        let alike = self.0.entry(namespace).or_default().entry(labels).or_default();
-        alike.insert(controller.map(|owner| owner.uid.clone()));
-    }
-
-    /// All of them, to be asked about.
-    pub(super) fn finished(self) -> Alike {
-        Alike(self.0.into_iter().map(|(namespace, pods)| (namespace, OfNamespace::new(pods))).collect())
-    }
-}
-
-/// All living pods that were listed, by namespace.
+/// The living pods that were listed, by namespace.
 #[derive(Default)]
 pub(super) struct Alike(BTreeMap<String, OfNamespace>);
 
+#[derive(Default)]
 struct OfNamespace {
-    all: Vec<(Labels, Controllers)>,
+    all: Vec<(Rc<Labels>, Controllers)>,
+    /// The place in `all` of those with these labels.
+    places: BTreeMap<Rc<Labels>, usize>,
     /// The places in `all` of those that have a label: ten thousand workloads are each held against few others.
     having: BTreeMap<(String, String), Vec<usize>>,
 }
 
 impl OfNamespace {
-    fn new(pods: BTreeMap<Labels, Controllers>) -> Self {
-        let all: Vec<(Labels, Controllers)> = pods.into_iter().collect();
-        let mut having: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
-        for (place, (labels, _)) in all.iter().enumerate() {
-            for (name, value) in labels {
-                having.entry((name.clone(), value.clone())).or_default().push(place);
-            }
+    /// The place of those with these labels.
+    fn place(&mut self, labels: Labels) -> usize {
+        if let Some(known) = self.places.get(&labels) {
+            return *known;
         }
-        Self { all, having }
+        let (place, labels) = (self.all.len(), Rc::new(labels));
+        for (name, value) in &*labels {
+            self.having.entry((name.clone(), value.clone())).or_default().push(place);
+        }
+        self.places.insert(Rc::clone(&labels), place);
+        self.all.push((labels, Controllers::new()));
+        place
     }
 
     /// The places of all pods that may have all of `wanted`.
@@ -64,6 +54,13 @@ impl OfNamespace {
 }
 
 impl Alike {
+    pub(super) fn add(&mut self, namespace: String, mut labels: Labels, controller: Option<&Controller>) {
+        labels.retain(|name, _| !OF_ONE_POD.contains(&name.as_str()));
+        let pods = self.0.entry(namespace).or_default();
+        let place = pods.place(labels);
+        pods.all[place].1.insert(controller.map(|owner| owner.uid.clone()));
+    }
+
     /// Whether `selector` selects pods that none of the `own` controllers has. Among other things it asks for the labels `wanted`.
     pub(super) fn has_others(
         &self,
@@ -99,16 +96,15 @@ mod tests {
 
     #[test]
     fn pods_of_others_are_found_by_labels_and_by_expressions() {
-        let mut listed = Listed::default();
+        let mut alike = Alike::default();
         let mut add = |namespace: &str, pairs: &[(&str, &str)], uid: Option<&str>| {
-            listed.add(namespace.to_owned(), labels(pairs), uid.map(set).as_ref());
+            alike.add(namespace.to_owned(), labels(pairs), uid.map(set).as_ref());
         };
         add("shop", &[("app", "orders"), ("tier", "web")], Some("orders"));
         add("shop", &[("app", "orders"), ("tier", "web"), ("track", "canary")], Some("canary"));
         add("shop", &[("app", "pay"), ("tier", "web")], Some("pay"));
         add("bare", &[("app", "orders")], None);
         add("bare", &[("app", "orders"), (OF_ONE_POD[0], "0")], Some("orders"));
-        let alike = listed.finished();
         let has_others = |namespace: &str, pairs: &[(&str, &str)], own: &str| {
             let wanted = labels(pairs);
             alike.has_others(namespace, &Selector::from_iter(wanted.clone()), &wanted, &[set(own)])
@@ -126,12 +122,11 @@ mod tests {
 
     #[test]
     fn a_workload_is_held_against_the_pods_with_its_rarest_label() {
-        let mut listed = Listed::default();
+        let mut alike = Alike::default();
         for number in 0..1_000 {
             let app = format!("app-{number}");
-            listed.add("shop".to_owned(), labels(&[("app", &app), ("tier", "web")]), Some(&set(&app)));
+            alike.add("shop".to_owned(), labels(&[("app", &app), ("tier", "web")]), Some(&set(&app)));
         }
-        let alike = listed.finished();
         let pods = &alike.0["shop"];
         assert_eq!(pods.candidates(&labels(&[("app", "app-7"), ("tier", "web")])).len(), 1);
         assert_eq!(pods.candidates(&labels(&[("tier", "web")])).len(), 1_000);

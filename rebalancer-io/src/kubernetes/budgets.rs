@@ -1,15 +1,11 @@
 //! Disruption budgets: which of them covers which pod, and how many evictions it allows now.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{Selector, SelectorExt as _};
 use rebalancer_core::{ApiFailure, Budget, FailureKind};
 
+use super::alike::Labels;
 use super::cluster::Cluster;
-
-/// The labels of a pod.
-pub(super) type Labels = BTreeMap<String, String>;
 
 impl Cluster {
     /// The budgets that cover any of these pods, given as names with labels.

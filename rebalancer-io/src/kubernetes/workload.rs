@@ -10,7 +10,7 @@ use rebalancer_core::{
     LivePod, Presence, Target, Workload,
 };
 
-use super::budgets::Labels;
+use super::alike::Labels;
 use super::claims;
 use super::cluster::{Cluster, ClusterError};
 use super::pods::{self, ListedPod, PodsError};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::core::{Request, Selector as LabelSelector};
 use rebalancer_core::{ApiFailure, Controller, FailureKind, LivePod, Phase, Workload};
 
-use super::alike::{Alike, Listed};
+use super::alike::Alike;
 use super::cluster::{Cluster, ClusterError};
 use super::fields::Identified;
 use super::owners::{Object, WorkloadKind, path};
@@ -216,7 +216,7 @@ impl<'a> Reading<'a> {
 
     fn read_pods(&mut self) -> Result<(), ApiFailure> {
         let now = Timestamp::now();
-        let (mut alike, mut count) = (Listed::default(), 0);
+        let mut count = 0;
         self.cluster.list(&path("/api/v1", self.namespace, "pods"), self.selector, |page| {
             let page = pods::listed(page, now)?;
             count += page.len();
@@ -224,7 +224,7 @@ impl<'a> Reading<'a> {
                 let (namespace, labels) = (mem::take(&mut listed.namespace), mem::take(&mut listed.labels));
                 let controller = listed.pod.controller.as_ref();
                 if !matches!(listed.pod.phase, Phase::Succeeded | Phase::Failed) {
-                    alike.add(namespace, labels, controller);
+                    self.alike.add(namespace, labels, controller);
                 }
                 let known = controller
                     .filter(|owner| owner.is("apps", "ReplicaSet") || owner.is("apps", "StatefulSet"));
@@ -234,9 +234,7 @@ impl<'a> Reading<'a> {
             }
             (self.told)("pods", count);
             Ok(())
-        })?;
-        self.alike = alike.finished();
-        Ok(())
+        })
     }
 
     /// Reads all objects of a kind. A replica set is remembered, the others are workloads.
