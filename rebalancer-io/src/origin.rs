@@ -303,11 +303,9 @@ impl Seen<'_> {
 
     /// Whether two sources have the same value, for the same container if there are several.
     fn agree(&self, rows: &[&RawSample], one: &RawSample, other: &RawSample) -> bool {
-        let at = |row: &RawSample| -> Vec<&RawSample> {
-            rows.iter()
-                .copied()
-                .filter(|known| self.origin(&known.labels) == self.origin(&row.labels))
-                .collect()
+        let with = |row: &RawSample| {
+            let is_alike = |known: &&RawSample| self.origin(&known.labels) == self.origin(&row.labels);
+            rows.iter().copied().filter(is_alike).collect::<Vec<&RawSample>>()
         };
         // A label that one of the two lacks proves nothing.
         let may_be_one = |a: &RawSample, b: &RawSample| {
@@ -316,10 +314,10 @@ impl Seen<'_> {
                 here.is_empty() || there.is_empty() || here == there
             })
         };
-        let (here, there) = (at(one), at(other));
-        let mut pairs = here.iter().flat_map(|a| there.iter().map(move |b| (*a, *b)));
+        let (here, there) = (with(one), with(other));
         // Values are in units of the tolerance.
-        pairs.any(|(a, b)| may_be_one(a, b) && (a.value - b.value).abs() <= 1.0)
+        let is_near = |a: &RawSample, b: &RawSample| may_be_one(a, b) && (a.value - b.value).abs() <= 1.0;
+        here.iter().any(|a| there.iter().any(|b| is_near(a, b)))
     }
 
     /// The labels that show where a series comes from.
