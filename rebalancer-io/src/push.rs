@@ -54,7 +54,19 @@ impl Receiver {
     /// An address that is unusable or contains a credential; it is not repeated.
     pub fn at(variable: &'static str, url: &str) -> Result<Self, ConfigError> {
         let is_import = url.trim_end_matches('/').ends_with(IMPORT_PATH);
-        Ok(Self { base: endpoint(variable, url)?, is_import })
+        let unusable =
+            |reason: &str| ConfigError::PushUrl { variable, reason: reason.to_owned(), example: EXAMPLE };
+        if url.contains('?') {
+            return Err(unusable("it holds a query"));
+        }
+        let base = Endpoint::parse(url).map_err(|error| match error {
+            ConfigError::Endpoint { reason } => unusable(&reason),
+            ConfigError::EndpointCredentials => unusable(
+                "it holds a user name or password, which go into METRICS_USERNAME and METRICS_PASSWORD",
+            ),
+            other => other,
+        })?;
+        Ok(Self { base, is_import })
     }
 
     /// The address, which holds no credential.
@@ -70,21 +82,6 @@ impl Receiver {
         let path: String = group.iter().map(|(label, value)| grouping(label, value)).collect();
         format!("{base}/metrics{path}")
     }
-}
-
-fn endpoint(variable: &'static str, url: &str) -> Result<Endpoint, ConfigError> {
-    let unusable =
-        |reason: &str| ConfigError::PushUrl { variable, reason: reason.to_owned(), example: EXAMPLE };
-    if url.contains('?') {
-        return Err(unusable("it holds a query"));
-    }
-    Endpoint::parse(url).map_err(|error| match error {
-        ConfigError::Endpoint { reason } => unusable(&reason),
-        ConfigError::EndpointCredentials => {
-            unusable("it holds a user name or password, which go into METRICS_USERNAME and METRICS_PASSWORD")
-        }
-        other => other,
-    })
 }
 
 /// One label of a grouping key as part of the path. A value that a path cannot contain is encoded in base64.

@@ -1,7 +1,8 @@
 //! A folder of raw API answers saved with `curl`, each named by its metric, such as `cpu.json`, and each
 //! optional, and `pods.json`; each may be compressed as `.gz`.
 
-use std::io::{self, Read};
+use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -25,9 +26,13 @@ impl Snapshot {
     /// # Errors
     /// If it has no answer, or one of its files cannot be read or is no complete answer.
     pub fn open(folder: &Path, wanted: &Wanted<'_>) -> Result<Self, SnapshotError> {
-        let mut answers = PerMetric::default();
-        for (metric, file) in files(folder)?.iter() {
-            answers[metric] = file.as_deref().map(|path| read_answer(metric, path, wanted)).transpose()?;
+        let mut answers: PerMetric<Option<Samples>> = PerMetric::default();
+        for metric in Metric::ALL {
+            let file = find(folder, metric.name())?;
+            answers[metric] = file.map(|path| read_answer(metric, &path, wanted)).transpose()?;
+        }
+        if answers.iter().all(|(_, answer)| answer.is_none()) {
+            return Err(SnapshotError::Empty { folder: folder.to_owned() });
         }
         let pods = find(folder, "pods")?.map(|path| read_whole(&path, wanted.max_bytes)).transpose()?;
         Ok(Self { answers, pods })
@@ -51,18 +56,6 @@ fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>, SnapshotError> {
         (false, true) => Ok(Some(gzip)),
         (false, false) => Ok(None),
     }
-}
-
-/// The file of each metric, at least one.
-fn files(folder: &Path) -> Result<PerMetric<Option<PathBuf>>, SnapshotError> {
-    let mut files: PerMetric<Option<PathBuf>> = PerMetric::default();
-    for metric in Metric::ALL {
-        files[metric] = find(folder, metric.name())?;
-    }
-    if files.iter().all(|(_, file)| file.is_none()) {
-        return Err(SnapshotError::Empty { folder: folder.to_owned() });
-    }
-    Ok(files)
 }
 
 /// Decodes a file. Files are decoded one after another: in parallel would be faster, but with more CPU and
@@ -91,7 +84,7 @@ fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, SnapshotError> {
         .and_then(|reader| reader.take(max_bytes + 1).read_to_end(&mut bytes))
         .map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > max_bytes {
-        return Err(SnapshotError::TooLarge { path: path.to_owned(), max_bytes });
+        return Err(unreadable(path, &format!("is larger than {max_bytes} bytes")));
     }
     Ok(bytes)
 }
@@ -101,8 +94,8 @@ fn names() -> String {
     Metric::ALL.map(|metric| format!("{metric}.json")).join(", ")
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> SnapshotError {
-    SnapshotError::Unreadable { path: path.to_owned(), reason: error.to_string() }
+fn unreadable(path: &Path, reason: &dyn fmt::Display) -> SnapshotError {
+    SnapshotError::Unreadable { path: path.to_owned(), reason: reason.to_string() }
 }
 
 /// A folder that cannot be replayed.
@@ -126,21 +119,13 @@ pub enum SnapshotError {
         /// The compressed file.
         gzip: PathBuf,
     },
-    /// A file cannot be read.
+    /// A file cannot be read, or `pods.json` is larger than allowed.
     #[error("{}: {reason}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's message.
+        /// The system's message, or the limit in bytes after decompression.
         reason: String,
-    },
-    /// `pods.json` is larger than allowed.
-    #[error("{}: is larger than {max_bytes} bytes", .path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The limit, in bytes after decompression.
-        max_bytes: u64,
     },
     /// A file is not a complete answer; the error names it.
     #[error(transparent)]

@@ -76,11 +76,10 @@ pub(super) fn annotations_where<'de, D: Deserializer<'de>>(
 /// A time in the API's format, or null.
 pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text: Option<Text<'de>> = Option::deserialize(deserializer)?;
-    let Some(Text(text)) = text else { return Ok(None) };
-    match text.parse() {
-        Ok(moment) => Ok(Some(moment)),
-        Err(error) => Err(D::Error::custom(format_args!("{text:?} is no time: {error}"))),
-    }
+    let parsed = |Text(text): Text<'de>| {
+        text.parse().map_err(|error| D::Error::custom(format_args!("{text:?} is no time: {error}")))
+    };
+    text.map(parsed).transpose()
 }
 
 /// A value that may be null: the API omits empty lists and maps, and some tools write null.

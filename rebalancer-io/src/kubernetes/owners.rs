@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use rebalancer_core::{ApiFailure, Controller, OwnerStatus, PAUSED};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::fields::{annotations_where, controlling, elapsed, moment, null_is_empty};
@@ -94,7 +95,8 @@ pub(super) struct WorkloadRef {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Status {
-    observed_generation: Option<Generation>,
+    #[serde(deserialize_with = "generation")]
+    observed_generation: Option<i64>,
     replicas: u32,
     updated_replicas: u32,
     current_revision: Option<String>,
@@ -105,20 +107,9 @@ struct Status {
 }
 
 /// Argo writes the number as a string.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Generation {
-    Number(i64),
-    Text(String),
-}
-
-impl Generation {
-    fn number(&self) -> Option<i64> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Text(text) => text.parse().ok(),
-        }
-    }
+fn generation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let written = Value::deserialize(deserializer)?;
+    Ok(written.as_i64().or_else(|| written.as_str()?.parse().ok()))
 }
 
 /// The kinds of workloads and of what is between them and their pods.
@@ -289,7 +280,7 @@ impl Object {
         let partition = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.partition);
         OwnerStatus {
             generation: metadata.generation,
-            observed_generation: status.observed_generation.as_ref().and_then(Generation::number),
+            observed_generation: status.observed_generation,
             desired_replicas: spec.replicas,
             current_replicas: Some(status.replicas),
             updated_replicas: updates.then_some(status.updated_replicas),
