@@ -364,9 +364,7 @@ fn tells_apart(label: &str, rows: &[&RawSample]) -> bool {
     }
     let agree = |rows: &Vec<&RawSample>| {
         let uids: BTreeSet<String> = rows.iter().filter_map(|row| uid(&row.labels)).collect();
-        let low = rows.iter().map(|row| row.value).fold(f64::INFINITY, f64::min);
-        let high = rows.iter().map(|row| row.value).fold(f64::NEG_INFINITY, f64::max);
-        if uids.is_empty() { high - low <= 1.0 } else { uids.len() == 1 }
+        if uids.is_empty() { spread(rows) <= 1.0 } else { uids.len() == 1 }
     };
     groups.len() > 1 && groups.values().all(agree)
 }

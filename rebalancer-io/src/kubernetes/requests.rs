@@ -80,7 +80,10 @@ impl Cluster {
             let request = ask(&Request::new(path), &params).map_err(|error| unsendable(&error))?;
             let reply = self.exchange(request)?;
             if reply.status == 410 {
-                return Err(expired(reply.failure()));
+                let mut failure = reply.failure();
+                let advice = "the list changed faster than it could be read; run again later: ";
+                failure.message.insert_str(0, advice);
+                return Err(failure);
             }
             let page: List<T> = reply.read()?;
             if !page.kind.ends_with("List") {
@@ -113,11 +116,6 @@ impl Cluster {
         }
         Ok((found.items, reply.date.unwrap_or_else(Timestamp::now)))
     }
-}
-
-fn expired(mut failure: ApiFailure) -> ApiFailure {
-    failure.message.insert_str(0, "the list changed faster than it could be read; run again later: ");
-    failure
 }
 
 /// The request for one object. Its name may come from another object, where anything can be written.

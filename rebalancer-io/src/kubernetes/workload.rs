@@ -80,7 +80,9 @@ impl Observer<'_> {
             let page = pods::listed(page, now)?;
             listed.reserve_exact(page.len());
             for ListedPod { pod, labels, .. } in page {
-                let labels = shared(&mut known, labels);
+                // The replicas of a Deployment all have the same.
+                let labels = known.get(&labels).cloned().unwrap_or_else(|| Rc::new(labels));
+                known.insert(Rc::clone(&labels));
                 if self.labels.insert(pod.name.clone(), labels).is_some() {
                     return Err(PodsError::duplicate(&pod.name).into());
                 }
@@ -145,16 +147,6 @@ impl Look for Observer<'_> {
     fn look_up(&mut self, target: &Target) -> Result<Presence, ApiFailure> {
         self.cluster.look_up(target)
     }
-}
-
-/// Shares equal labels between pods: the replicas of a Deployment all have the same.
-fn shared(known: &mut BTreeSet<Rc<Labels>>, labels: Labels) -> Rc<Labels> {
-    if let Some(same) = known.get(&labels) {
-        return Rc::clone(same);
-    }
-    let labels = Rc::new(labels);
-    known.insert(Rc::clone(&labels));
-    labels
 }
 
 impl Act for Evictor<'_> {

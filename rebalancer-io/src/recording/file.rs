@@ -86,10 +86,9 @@ impl Recording {
     /// # Errors
     /// If it is damaged; else as for [`Recording::read`].
     pub fn from_page(text: &str, place: &Path) -> Result<Self, RecordingError> {
-        let wrong = |reason: String| RecordingError::new(place, None, reason);
-        let bytes = STANDARD
-            .decode(text.trim())
-            .map_err(|error| wrong(format!("the recording in the page is damaged: {error}")))?;
+        let bytes = STANDARD.decode(text.trim()).map_err(|error| {
+            RecordingError::new(place, None, format!("the recording in the page is damaged: {error}"))
+        })?;
         read_lines(place, GzDecoder::new(Cursor::new(bytes)).take(MAX_BYTES + 1))
     }
 }
