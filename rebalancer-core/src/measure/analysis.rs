@@ -88,7 +88,7 @@ impl<'a> Analysis<'a> {
     /// divided by the sum of the usable weights; the denominator is `max(mean, floor)`, and a metric in which both are 0
     /// adds 0. The load is divided first: that quotient is at most the number of pods, while `share / denominator` of a
     /// tiny mean would be infinite.
-    fn weighed(&self, position: usize) -> f64 {
+    pub(crate) fn weighed(&self, position: usize) -> f64 {
         let Thresholds { weights, score_floors, .. } = &self.thresholds;
         let usable = || self.spreads.iter().filter_map(|(metric, spread)| Some((metric, spread.as_ref()?)));
         let total: f64 = usable().map(|(metric, _)| weights[metric]).sum();

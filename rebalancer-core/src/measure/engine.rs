@@ -123,9 +123,9 @@ impl Engine {
         let thresholds = self.thresholds;
         let mut analysis =
             Analysis { names, loads, thresholds, coverage, candidates, spreads, outliers: None };
-        let scored =
-            analysis.candidates.iter().filter_map(|&position| Some((position, analysis.score(position)?)));
-        analysis.outliers = outliers(scored, |position| analysis.name(position));
+        let scored: Vec<(usize, f64)> =
+            analysis.candidates.iter().map(|&position| (position, analysis.weighed(position))).collect();
+        analysis.outliers = outliers(&scored, |position| analysis.name(position));
         Ok(analysis)
     }
 

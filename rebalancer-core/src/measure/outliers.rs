@@ -36,15 +36,13 @@ impl Role {
 
 /// Finds the outliers among scored positions. Ties go to the smallest name in byte order. `None` with fewer
 /// than two pods.
-pub(crate) fn outliers<'a>(
-    scored: impl Iterator<Item = (usize, f64)> + Clone,
-    name: impl Fn(usize) -> &'a str,
-) -> Option<Outliers> {
+pub(crate) fn outliers<'a>(scored: &[(usize, f64)], name: impl Fn(usize) -> &'a str) -> Option<Outliers> {
     let by_name = |one: &(usize, f64), other: &(usize, f64)| name(one.0).cmp(name(other.0));
     let (busiest, _) =
-        scored.clone().min_by(|one, other| other.1.total_cmp(&one.1).then_with(|| by_name(one, other)))?;
+        scored.iter().min_by(|one, other| other.1.total_cmp(&one.1).then_with(|| by_name(one, other)))?;
     let (least_busy, _) = scored
-        .filter(|(position, _)| *position != busiest)
+        .iter()
+        .filter(|(position, _)| position != busiest)
         .min_by(|one, other| one.1.total_cmp(&other.1).then_with(|| by_name(one, other)))?;
-    Some(Outliers { busiest, least_busy })
+    Some(Outliers { busiest: *busiest, least_busy: *least_busy })
 }
