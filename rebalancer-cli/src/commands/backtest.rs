@@ -63,7 +63,9 @@ fn over_history(
     let times = times(args, now())?;
     let live = Live::connect(&args.live, settings, matches, &Arc::default())?;
     let (subject, client) = subject(&live)?;
-    let mut past = Past::new(&client, &subject, args.live.kubernetes.allow_multiple_controllers);
+    let (queries, facts) = subject.all_queries()?;
+    let mut past =
+        Past::new(&client, &subject, (&queries, &facts), args.live.kubernetes.allow_multiple_controllers);
     let progress = progress(times.len());
     let mut own = vec![OwnRotations::default(); variants.len()];
     let mut decided: Decided = Vec::with_capacity(times.len());
@@ -75,8 +77,7 @@ fn over_history(
         }
     }
     progress.finish_and_clear();
-    let queries = &subject.queries;
-    let asked = html::of_queries(queries);
+    let asked = html::of_queries(&queries);
     let described = subject.described.clone();
     let mut report = BacktestReport::new(settings, variants, described, Some(args.every), decided);
     let unaged = Metric::ALL.into_iter().filter(|metric| queries.is_own(*metric)).map(|metric| {

@@ -61,7 +61,7 @@ pub struct Live {
 /// A client of the metrics server.
 pub type Client = PrometheusClient<Box<dyn Transport>>;
 
-/// A workload, as it was listed, and what is asked about it.
+/// A workload, as it was listed, and what was found of where its metrics come from.
 pub struct Subject {
     /// Its pods and their owners.
     pub workload: Workload,
@@ -71,10 +71,26 @@ pub struct Subject {
     pub described: WorkloadReport,
     /// What the queries depend on.
     pub settings: QuerySettings,
-    /// The queries of the loads.
-    pub queries: QuerySet,
-    /// The queries of the facts.
-    pub facts: FactQueries,
+}
+
+impl Subject {
+    /// Writes the queries of the loads.
+    ///
+    /// # Errors
+    /// A query that cannot be written for these pods.
+    pub fn queries(&self) -> Result<QuerySet, Failure> {
+        QuerySet::new(&self.settings).map_err(|error| Failure::Usage(error.into()))
+    }
+
+    /// Writes the queries of the loads, and those of the facts.
+    ///
+    /// # Errors
+    /// A query that cannot be written for these pods.
+    pub fn all_queries(&self) -> Result<(QuerySet, FactQueries), Failure> {
+        let queries = self.queries()?;
+        let facts = FactQueries::new(&queries, &self.settings);
+        Ok((queries, facts.map_err(|error| Failure::Usage(error.into()))?))
+    }
 }
 
 impl Live {
@@ -177,7 +193,7 @@ impl Live {
         Ok(Self { selector, metrics_clock: Arc::clone(&self.metrics_clock), ..live })
     }
 
-    /// Lists the workload now, and finds what is asked about it. Tells also what is not clear of that.
+    /// Lists the workload now, and finds where its metrics come from. Tells also what is not clear of that.
     ///
     /// # Errors
     /// If the cluster refuses or does not answer, and as [`Live::subject_of`].
@@ -186,8 +202,8 @@ impl Live {
         self.subject_of(observer.workload().context("cannot list the workload")?, listed_at)
     }
 
-    /// Finds what is asked about a workload. Where the preset is to be found, the metrics server is asked; without a live pod
-    /// there is nothing to find.
+    /// Finds where the metrics of a workload come from. Where the preset is to be found, the metrics server is asked; without
+    /// a live pod there is nothing to find.
     ///
     /// # Errors
     /// A metrics server that does not answer; no group where the preset that was found needs one.
@@ -208,8 +224,6 @@ impl Live {
         };
         source.found.iter().for_each(log_found);
         (settings.preset, settings.group) = (source.preset, source.group);
-        let queries = QuerySet::new(&settings).map_err(|error| Failure::Usage(error.into()))?;
-        let facts = FactQueries::new(&queries, &settings).map_err(|error| Failure::Usage(error.into()))?;
         let described = WorkloadReport {
             namespace: Some(self.cluster.namespace().to_owned()),
             selector: Some(self.selector.as_str().to_owned()),
@@ -219,7 +233,7 @@ impl Live {
             found: [self.found(), source.found].concat(),
         };
         let unclear = [self.without_server(), source.told].concat();
-        Ok((Subject { workload, listed_at, described, settings, queries, facts }, unclear))
+        Ok((Subject { workload, listed_at, described, settings }, unclear))
     }
 
     /// Whether a stop was asked for.

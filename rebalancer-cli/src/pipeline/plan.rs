@@ -7,7 +7,7 @@ use rebalancer_core::{BudgetProblem, RotationOptions, Target, budget_problems};
 use rebalancer_io::driver::Look as _;
 use rebalancer_io::facts::FactFinder;
 use rebalancer_io::kubernetes::Observer;
-use rebalancer_io::metrics::OriginQueries;
+use rebalancer_io::metrics::{FactQueries, OriginQueries};
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::podstate::{Aggregator, Answers};
 use rebalancer_io::recording::Recording;
@@ -23,8 +23,10 @@ use crate::telemetry::notes::Stage;
 
 /// The answers of both servers at one moment, and the means to query more about it.
 pub struct Observation<'a> {
-    /// The workload, and what is asked about it.
+    /// The workload, and where its metrics come from.
     pub subject: Subject,
+    /// The queries of the facts.
+    facts: FactQueries,
     /// The answers of the metrics server.
     pub answers: Answers,
     /// What is not clear about where the metrics come from.
@@ -39,7 +41,7 @@ pub struct Observation<'a> {
 impl Observation<'_> {
     /// The finder for facts besides the loads.
     pub fn finder(&self) -> FactFinder<'_> {
-        FactFinder::new(&self.client, &self.subject.facts, self.answers.at)
+        FactFinder::new(&self.client, &self.facts, self.answers.at)
     }
 
     /// Saves everything queried so far, if it is to be recorded.
@@ -70,7 +72,8 @@ impl Live {
     pub fn observe(&self, keep: Keep<'_>) -> Result<Observation<'_>, Failure> {
         let mut observer = self.cluster.observer(self.selector.clone());
         let (subject, mut unclear) = self.notes.time(Stage::Discover, || self.subject(&mut observer))?;
-        let Subject { workload, settings, queries, .. } = &subject;
+        let (queries, facts) = subject.all_queries()?;
+        let Subject { workload, settings, .. } = &subject;
         let seen = self.notes.time(Stage::Query, || self.look_at_kafka(settings, workload))?;
         let at = now();
         let (client, recorder) = self.recording_client(keep, at, seen.as_ref())?;
@@ -78,7 +81,7 @@ impl Live {
         let (answers, origin) = self.notes.time(Stage::Query, || {
             thread::scope(|scope| {
                 let origin = scope.spawn(|| one_origin(&client, &origins, &workload.pods, at));
-                let answers = Aggregator::new(&client, queries).fetch(at);
+                let answers = Aggregator::new(&client, &queries).fetch(at);
                 (answers, origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             })
         });
@@ -89,7 +92,7 @@ impl Live {
         origin.context("cannot tell whose series these are")?;
         unclear.extend(seen.iter().flat_map(|seen| seen.answers.remarks().iter().cloned()));
         let clocks = clocks::held_against(&self.clocks()).map_err(|error| error.to_string());
-        Ok(Observation { subject, answers, unclear, clocks, client, recorder, observer })
+        Ok(Observation { subject, facts, answers, unclear, clocks, client, recorder, observer })
     }
 }
 

@@ -336,6 +336,25 @@ fn the_group_is_found_by_the_pods_of_its_members_and_said() {
     assert!(done.stdout.contains("METRICS_PRESET=kafka\nKAFKA_GROUP=orders\n"), "{done}");
 }
 
+/// The names of the pods make the query longer than servers take.
+#[test]
+fn a_query_that_cannot_be_written_hides_nothing_of_kafka_from_a_check() {
+    let servers = Servers::over(settled());
+    let url = servers.metrics.url();
+    let own = format!("max by (pod) (cpu{{pod=~\"{{{{pods_regex}}}}\", x=\"{}\"}})", "x".repeat(16_330));
+    let env = [("KAFKA_GROUP", ""), ("PROMETHEUS_ENDPOINT", url.as_str()), ("QUERY_CPU", own.as_str())];
+    let done = ask(&servers, &cluster(&servers, &[]).start(), &["check"], &env);
+    assert_eq!(done.code, Some(1), "{done}");
+    for words in ["KAFKA_GROUP=orders was found", "12 of 12 members run in these pods", "write the queries"] {
+        assert!(done.stdout.contains(words), "{words}: {done}");
+    }
+    let env = [("METRICS_PRESET", "auto"), ("QUERY_CPU", own.as_str())];
+    let done = servers.run(&["check"], &env);
+    for words in ["METRICS_PRESET=micrometer was found", "write the queries"] {
+        assert!(done.stdout.contains(words), "{words}: {done}");
+    }
+}
+
 #[test]
 fn of_several_groups_none_is_taken_and_nothing_is_evicted() {
     let servers = Servers::over(settled());

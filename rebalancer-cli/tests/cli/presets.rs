@@ -162,3 +162,16 @@ fn a_lost_answer_is_no_answer_without_series() {
     assert!(done.assert_one_error(1).contains("METRICS_PRESET=auto"), "{done}");
     servers.assert_untouched();
 }
+
+/// What asks about no load needs no query of it.
+#[test]
+fn a_workload_without_pods_is_found_whatever_its_own_queries_need() {
+    let servers = Servers::start();
+    let none = ("KUBE_LABEL_SELECTOR", "app=nothing");
+    let cpu = ("QUERY_CPU", "max by (pod) (cpu{pod=~\"{{pods_regex}}\"})");
+    let done = servers.run(&["config", "found"], &[AUTO, none, cpu, ("OUTPUT", "table")]);
+    assert!(done.code == Some(0) && done.stdout.contains("KUBE_LABEL_SELECTOR=app=nothing"), "{done}");
+    let veto = ("VETO_QUERY", "deploys{pod=~\"{{pods_regex}}\"}");
+    let done = servers.run(&["history", "--from", "1d"], &[none, veto]);
+    assert_eq!(done.code, Some(0), "{done}");
+}

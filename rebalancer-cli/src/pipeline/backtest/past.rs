@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use rebalancer_core::{LivePod, Metric, OwnerStatus, PerMetric, Workload};
 use rebalancer_io::facts::{FactFinder, Kin};
-use rebalancer_io::metrics::{AtMost, MetricsSource};
+use rebalancer_io::metrics::{AtMost, FactQueries, MetricsSource, QuerySet};
 use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{QueryError, Samples, Series};
 
@@ -38,6 +38,8 @@ const LATEST: Duration = Duration::from_secs(60);
 pub struct Past<'a> {
     source: Remembered<'a>,
     subject: &'a Subject,
+    queries: &'a QuerySet,
+    facts: &'a FactQueries,
     allow_many_controllers: bool,
     /// When each pod first had a load; `None` for pods of the first moment.
     first_seen: Option<BTreeMap<String, Option<Timestamp>>>,
@@ -49,11 +51,18 @@ pub struct Past<'a> {
 type MetricGap = (Metric, Gap);
 
 impl<'a> Past<'a> {
-    /// The past of a workload.
-    pub fn new(source: &'a dyn MetricsSource, subject: &'a Subject, allow_many_controllers: bool) -> Self {
+    /// The past of a workload, of which the queries of loads and facts tell.
+    pub fn new(
+        source: &'a dyn MetricsSource,
+        subject: &'a Subject,
+        (queries, facts): (&'a QuerySet, &'a FactQueries),
+        allow_many_controllers: bool,
+    ) -> Self {
         Self {
             source: Remembered::new(AtMost::new(source, AT_ONCE), subject.listed_at),
             subject,
+            queries,
+            facts,
             allow_many_controllers,
             first_seen: None,
             pieces: PerMetric::default(),
@@ -63,7 +72,7 @@ impl<'a> Past<'a> {
 
     /// Looks up facts besides the loads at a moment.
     pub fn finder(&self, at: Timestamp) -> FactFinder<'_> {
-        FactFinder::new(&self.source, &self.subject.facts, at)
+        FactFinder::new(&self.source, self.facts, at)
     }
 
     /// How many moments one answer may contain.
@@ -101,7 +110,7 @@ impl<'a> Past<'a> {
         every: Duration,
     ) -> anyhow::Result<(Vec<Answers>, Vec<MetricGap>)> {
         let ask = |metric: Metric| -> Option<Result<Answered, QueryError>> {
-            let query = self.subject.queries.get(metric)?;
+            let query = self.queries.get(metric)?;
             let ask = |range| self.source.source().range(query, range);
             Some(self.pieces[metric].ask(times, every, ask))
         };

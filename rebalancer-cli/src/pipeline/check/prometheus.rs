@@ -43,21 +43,28 @@ pub fn check(
 ) -> Result<Category, Failure> {
     let client = live.client(seen)?;
     let mut category = Category::new("prometheus", Some(live.endpoint()));
-    let Subject { workload, described, settings, queries, facts, .. } = subject;
+    let Subject { workload, described, settings, .. } = subject;
     for FoundReport { setting, value, why } in &described.found {
         category.good(format!("{setting}={value} was found: {why}"));
     }
     for unclear in unclear {
         category.warn("the consumer group", unclear);
     }
+    let (queries, facts) = match subject.all_queries() {
+        Ok(queries) => queries,
+        Err(failure) => {
+            category.fail("write the queries", &failure);
+            return Ok(category);
+        }
+    };
     let asking = Asking { client: &client, at: now(), workload, decision, settings };
     if workload.living().next().is_none() {
-        asking.without_pods(queries, &mut category);
-    } else if asking.metrics(queries, &mut category) {
+        asking.without_pods(&queries, &mut category);
+    } else if asking.metrics(&queries, &mut category) {
         asking.source(&OriginQueries::new(settings), &mut category);
-        asking.history(facts, &mut category);
-        asking.vetoes(facts, &mut category);
-        asking.group(facts, asking.if_guarded(), &mut category);
+        asking.history(&facts, &mut category);
+        asking.vetoes(&facts, &mut category);
+        asking.group(&facts, asking.if_guarded(), &mut category);
     }
     Ok(category)
 }

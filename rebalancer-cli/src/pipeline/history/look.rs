@@ -87,8 +87,9 @@ pub fn look(
     span: (Timestamp, Timestamp),
 ) -> Result<(HistoryReport, QuerySet), Failure> {
     let (subject, client) = subject(live)?;
-    let report = past(live, decision, &client, &subject, span, MOST_CHANGES)?;
-    Ok((report, subject.queries))
+    let queries = subject.queries()?;
+    let report = past(live, decision, &client, (&subject, &queries), span, MOST_CHANGES)?;
+    Ok((report, queries))
 }
 
 /// Reports the changes of the days before a decision, as far as they can be read within [`PATIENCE`] after `begun`.
@@ -103,7 +104,7 @@ pub fn before(
 ) -> Result<HistoryReport, Failure> {
     let patience = PATIENCE.saturating_sub(begun.elapsed());
     let is_over = Arc::new(AtomicBool::new(false));
-    let client = live.client_until(&is_over)?;
+    let (client, queries) = (live.client_until(&is_over)?, subject.queries()?);
     let to = subject.listed_at;
     let from = to.checked_sub(BEFORE_A_DECISION).unwrap_or(to);
     let clock = Arc::clone(&is_over);
@@ -111,7 +112,7 @@ pub fn before(
         thread::sleep(patience);
         clock.store(true, Ordering::Relaxed);
     });
-    let report = past(live, decision, &client, subject, (from, to), MOST_ON_A_PAGE);
+    let report = past(live, decision, &client, (subject, &queries), (from, to), MOST_ON_A_PAGE);
     // What was cut short names reasons that are not the servers'.
     if is_over.load(Ordering::Relaxed) {
         let words = format!("it could not be read within {} s", PATIENCE.as_secs());
@@ -128,11 +129,11 @@ fn past(
     live: &Live,
     decision: &DecisionSettings,
     client: &Client,
-    subject: &Subject,
+    (subject, queries): (&Subject, &QuerySet),
     (from, to): (Timestamp, Timestamp),
     most: usize,
 ) -> Result<HistoryReport, Failure> {
-    let Subject { workload, described, settings, queries, .. } = subject;
+    let Subject { workload, described, settings, .. } = subject;
     let (top, pods) = (workload.owners.first().map(|owner| &owner.top), workload.pods.len());
     let (source, kin) = (AtMost::new(client, AT_ONCE), Kin::of(&workload.pods));
     let loads: Vec<_> = Metric::ALL.into_iter().filter_map(|metric| queries.get(metric)).collect();
