@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tables::{Key, Tables, ToldKey, labelled, rows_of, told_key};
+use super::tables::{Key, OF_SUSPECTS, Tables, ToldKey, labelled, rows_of, told_key};
 use crate::facts::{Question, shifted};
 use crate::metrics::kafka_direct::is_of_kafka;
 use crate::metrics::{KafkaPreset, MetricQuery, MetricsSource, ROW_LABEL, in_threads, tagged};
@@ -67,8 +67,10 @@ impl Tables<'_> {
     /// The questions of single workloads, each once. One about a window that has ended is asked now, about that time.
     pub(super) fn told_parts(&mut self, questions: &[Question]) -> Vec<Part> {
         let mut parts: BTreeMap<ToldKey, Part> = BTreeMap::new();
-        // Kafka itself knows no past.
-        for (query, when) in questions.iter().filter(|(query, _)| !is_of_kafka(&query.promql)) {
+        // Kafka itself knows no past. The answers about suspects have labels that would be lost.
+        let is_left_out =
+            |query: &MetricQuery| is_of_kafka(&query.promql) || OF_SUSPECTS.contains(&query.name.as_str());
+        for (query, when) in questions.iter().filter(|(query, _)| !is_left_out(query)) {
             let key = told_key(query, *when);
             let text = match when {
                 When::Instant(ended) if *ended != self.at => {

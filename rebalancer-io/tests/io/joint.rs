@@ -13,7 +13,7 @@ use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, MetricsSource, QuerySet, QuerySettings, Reach,
 };
 use rebalancer_io::prometheus::{
-    ErrorKind, LabelledSample, Point, QueryError, RawSample, Sample, Samples, Series, TimeRange,
+    ErrorKind, LabelledSample, Point, QueryError, RawSample, Sample, Samples, Series, TimeRange, When,
 };
 
 const MICROMETER: &str = "kafka_consumer_coordinator_assigned_partitions";
@@ -536,6 +536,15 @@ fn windows_that_turn_out_to_be_needed_are_asked_for_together() {
         asked += server.asked().len() - before;
     }
     assert_eq!(asked, 2, "CPU after, and before: {:#?}", server.asked());
+}
+
+/// Their labels would be lost among those that tell the parts of a query apart.
+#[test]
+fn what_is_asked_about_suspects_now_is_not_asked_with_the_questions_of_others() {
+    let server = Server::new(&[]);
+    let owners = MetricQuery::new("partition_owners", "owners");
+    Joint::new(&server, now()).ask_open(&[(owners, When::Instant(now()))]);
+    assert!(server.asked().is_empty(), "{:#?}", server.asked());
 }
 
 /// A server that counts the threads of the process while it is asked.
