@@ -101,7 +101,7 @@ impl Pods<'_> {
     /// When pods of this name were created, as far as that is known exactly.
     fn births(&self, name: &str, live: Option<&LivePod>) -> Vec<Timestamp> {
         let of_live = live.and_then(|pod| Some(self.listed_at - pod.age?));
-        let births = apart(self.sightings.created.get(name), of_live);
+        let births = apart(self.sightings.created.get(name), of_live, |_| true);
         if births.is_empty() { Vec::from_iter(self.start_at_first_sight(name)) } else { births }
     }
 
@@ -127,14 +127,18 @@ impl Pods<'_> {
                 && births.iter().all(|birth| *birth > *start || ago(*birth, *start) > BORN_TOGETHER)
         };
         let of_live = live.and_then(|pod| Some(self.listed_at - pod.uptime?));
-        apart(self.sightings.started.get(name), of_live).into_iter().filter(is_late).collect()
+        apart(self.sightings.started.get(name), of_live, is_late)
     }
 }
 
-/// Known moments and that of the live pod, each once.
-fn apart(known: Option<&BTreeSet<Timestamp>>, of_live: Option<Timestamp>) -> Vec<Timestamp> {
+/// The wanted ones among known moments and that of the live pod, each once.
+fn apart(
+    known: Option<&BTreeSet<Timestamp>>,
+    of_live: Option<Timestamp>,
+    is_wanted: impl Fn(&Timestamp) -> bool,
+) -> Vec<Timestamp> {
     let all: BTreeSet<Timestamp> = known.into_iter().flatten().copied().chain(of_live).collect();
-    let mut all: Vec<Timestamp> = all.into_iter().collect();
+    let mut all: Vec<Timestamp> = all.into_iter().filter(is_wanted).collect();
     all.dedup_by(|later, earlier| ago(*earlier, *later) <= SAME);
     all
 }
@@ -271,6 +275,14 @@ mod tests {
         let mut slow = live("a", 100);
         slow.uptime = Some(Duration::from_secs(60 * 895));
         assert_eq!(turns(&[slow], &seen(&[]), true).len(), 1);
+        // A start that is no restart takes no other one with it, however near.
+        let late = at(100) + BORN_TOGETHER + Duration::from_secs(5);
+        let mut sightings = seen(&[]);
+        sightings.started.insert("a".to_owned(), [at(100) + BORN_TOGETHER, late].into());
+        let found =
+            Pods { live: &[live("a", 100)], listed_at: at(1_000), sightings: &sightings, is_until_now: true };
+        let found = found.turns();
+        assert!(found.iter().any(|turn| (turn.at, turn.what) == (late, What::Restarted)), "{found:?}");
     }
 
     #[test]
