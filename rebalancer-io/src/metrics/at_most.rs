@@ -1,8 +1,8 @@
 //! Limits concurrent queries to a source, which has other users too.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::source::{MetricsSource, Relay};
@@ -27,10 +27,18 @@ impl<'a> AtMost<'a> {
 impl Relay for AtMost<'_> {
     fn hand_on<A>(&self, _: &MetricQuery, ask: impl FnOnce(&dyn MetricsSource) -> A) -> A {
         self.asking.send(()).expect("the other end lives as long");
-        let answer = ask(self.source);
-        let asked = self.asked.lock().expect("no thread panics while it holds the lock");
-        asked.recv().expect("this query is in it");
-        answer
+        let _place = Place(&self.asked);
+        ask(self.source)
+    }
+}
+
+/// A place among the queries that are being answered, which is given back when this is dropped: also by a panic.
+struct Place<'a>(&'a Mutex<Receiver<()>>);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // It holds the item of this place, so that this waits for nothing.
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
     }
 }
 
