@@ -21,7 +21,8 @@ use crate::settings::servers;
 /// Larger than the metrics of any run: 15 kB for each of 4,000 workloads.
 const MAX_TEXTFILE_BYTES: u64 = 64 << 20;
 
-/// A receiver gets pushes for so many times the limit of one push; a run of all has one for each workload.
+/// A push to a receiver begins only within so many times the limit of one push, and may then take that limit itself. A run of
+/// all has one push for each workload.
 const PUSHES_IN_ALL: u32 = 6;
 
 /// Where to deliver.
@@ -161,16 +162,17 @@ impl<'a> Push<'a> {
     }
 }
 
-/// Sends the metrics for each target, until one push fails or they have taken the longest time that they may.
+/// Sends the metrics for each target, until one push fails. None begins after the `longest` time.
 fn push_each(pusher: &Pusher, receiver: &Receiver, longest: Duration, targets: &[Push<'_>]) {
     let begun = Instant::now();
     for (done, target) in targets.iter().enumerate() {
-        if begun.elapsed() >= longest {
+        let taken = begun.elapsed();
+        if taken >= longest {
             let all = targets.len();
             tracing::warn!(
                 event = "metrics.push_slow",
                 url.full = receiver.address(),
-                "{} took {longest:?} for the metrics of {done} of {all} workloads; the others are left out",
+                "{} took {taken:.0?} for the metrics of {done} of {all} workloads; the others are left out",
                 receiver.address()
             );
             return;

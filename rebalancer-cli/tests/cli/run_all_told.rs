@@ -72,6 +72,13 @@ fn a_slow_receiver_gets_what_fits_into_its_time() {
     let done = run_all(&fleets, &[], &[("METRICS_PUSH_URL", url.as_str()), ("METRICS_TIMEOUT", "1s")]);
     let pushed = gateway.requests().len();
     assert!((2..WORKLOADS).contains(&pushed), "{pushed}: {done}");
-    let left_out = format!("took 6s for the metrics of {pushed} of {WORKLOADS} workloads");
-    assert!(done.code == Some(0) && done.stderr.contains(&left_out), "{done}");
+    let (before, _) = done
+        .stderr
+        .split_once(&format!(
+            "s for the metrics of {pushed} of {WORKLOADS} workloads; the others are left out"
+        ))
+        .unwrap_or_else(|| panic!("{done}"));
+    let (_, taken) = before.rsplit_once("took ").unwrap_or_else(|| panic!("{done}"));
+    // The limit is 6 s, and the last push may begin just before it.
+    assert!(done.code == Some(0) && taken.parse().is_ok_and(|seconds: u32| seconds >= 6), "{done}");
 }
