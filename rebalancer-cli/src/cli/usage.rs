@@ -6,10 +6,9 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Id};
 use rebalancer_core::UnknownStrategy;
 
 use crate::cli::args::{self, Cli, OutputFormat, RunArgs};
@@ -189,7 +188,8 @@ pub fn source(matches: &ArgMatches, id: &str) -> &'static str {
     }
 }
 
-/// The same arguments with what these flags change. Defaults and the environment change nothing.
+/// The same arguments with what these flags change. Defaults and the environment change nothing, nor does a switch that is
+/// not among the flags.
 ///
 /// # Errors
 /// A flag that is not known, or a value that is not understood.
@@ -198,8 +198,15 @@ pub fn changed<T: Args + Clone>(
     flags: impl Iterator<Item = String>,
 ) -> Result<T, Box<clap::Error>> {
     let command = T::augment_args(Command::new("pod-rebalancer").no_binary_name(true));
-    let command = command.mut_args(|arg| in_any_case(arg.env(None).default_value(Resettable::Reset)));
-    let matches = command.try_get_matches_from(flags)?;
+    let command = command.mut_args(|arg| in_any_case(arg.env(None)));
+    let mut matches = command.try_get_matches_from(flags)?;
+    let is_given = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let ids = matches.ids().map(Id::as_str);
+    let not_given: Vec<String> = ids.filter(|id| !is_given(id)).map(str::to_owned).collect();
+    for id in not_given {
+        // Its default would replace the value of `args`.
+        drop(matches.try_clear_id(&id));
+    }
     let mut changed = args.clone();
     changed.update_from_arg_matches(&matches)?;
     Ok(changed)
@@ -293,4 +300,24 @@ pub fn wrong_argument<'a>(error: &clap::Error, command: &'a Command) -> Option<&
 
 fn arguments(command: &Command) -> impl Iterator<Item = &Arg> {
     std::iter::once(command).chain(command.get_subcommands()).flat_map(Command::get_arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_that_is_not_given_keeps_what_it_was() {
+        let parsed = |flags: &[&str]| -> RunArgs {
+            let command = RunArgs::augment_args(Command::new("run").no_binary_name(true));
+            let matches = command.try_get_matches_from(flags).expect("flags of a run");
+            RunArgs::from_arg_matches(&matches).expect("arguments of a run")
+        };
+        let flag = || std::iter::once("--min-pods=7".to_owned());
+        let own = changed(&parsed(&["--all", "-A", "--yes", "-vv"]), flag()).expect("a setting");
+        assert!(own.all.all && own.all.all_namespaces && own.yes, "{own:?}");
+        assert_eq!((own.live.output.verbose, own.live.decision.min_pods), (2, 7));
+        let own = changed(&parsed(&["-q"]), flag()).expect("a setting");
+        assert!(own.live.output.quiet, "{own:?}");
+    }
 }
