@@ -23,7 +23,7 @@ pub fn yaml(value: &impl Serialize) -> anyhow::Result<String> {
 }
 
 /// `rows` as CSV, one line each below the `head`, which names keys of a row.
-pub fn csv<R: Serialize>(head: &str, rows: &[R]) -> String {
+pub fn csv<R: Serialize>(head: &str, rows: impl Iterator<Item = R>) -> String {
     let columns: Vec<&str> = head.split(',').collect();
     let written = || -> anyhow::Result<String> {
         let mut lines = csv::Writer::from_writer(Vec::new());

@@ -19,7 +19,7 @@ const CSV: &str =
 /// Renders the report.
 pub fn render(report: &BacktestReport, format: OutputFormat, _: Terminal) -> String {
     match format {
-        OutputFormat::Csv => data::csv(CSV, &report.decisions),
+        OutputFormat::Csv => data::csv(CSV, report.decisions.iter()),
         OutputFormat::Name => targets(report),
         _ => table(report, format == OutputFormat::Wide),
     }
@@ -104,4 +104,30 @@ fn decisions(report: &BacktestReport) -> String {
 fn targets(report: &BacktestReport) -> String {
     let planned = report.decisions.iter().filter(|decision| decision.outcome == Outcome::Planned);
     lines(planned.flat_map(|decision| &decision.targets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_is_a_key_of_a_decision() {
+        let decision = Decision {
+            time: String::new(),
+            cpu_threshold: 0.3,
+            lag_threshold: 0.3,
+            outcome: Outcome::Balanced,
+            should_rebalance: false,
+            pods: 0,
+            cpu_cv: None,
+            lag_cv: None,
+            targets: Vec::new(),
+            cause: String::new(),
+            held_by: Vec::new(),
+        };
+        let decision = serde_json::to_value(decision).expect("a decision is JSON");
+        for column in CSV.split(',') {
+            assert!(decision.get(column).is_some(), "{column}: {decision}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! A look at all workloads as a table, JSON, YAML, CSV or names.
 
 use clap::builder::styling::Style;
+use rebalancer_core::diagnosis::Remedy;
+use serde::Serialize;
 use strum::VariantArray as _;
 
 use super::screen::{BOLD, Mark, PLAIN, RED, Screen, Sheet, YELLOW};
@@ -11,6 +13,7 @@ use crate::format::number::ratio;
 use crate::format::text::{count, first_of, plain, spaced};
 use crate::render::data;
 use crate::render::terminal::Terminal;
+use crate::report::diagnosis::CauseCode;
 use crate::report::scan::{ScanReport, ScanRow, Severity};
 use crate::report::{FoundReport, Outcome};
 use crate::settings::own::ENABLED;
@@ -22,10 +25,50 @@ const FEWEST_SHOWN: usize = 2;
 const CSV: &str =
     "namespace,kind,name,pods,outcome,should_rebalance,cpu_cv,lag_cv,cause,remedy,best_cv,targets,reason";
 
+/// A workload as CSV: its row without the report of every pod.
+#[derive(Serialize)]
+struct Line<'a> {
+    namespace: &'a str,
+    kind: &'a str,
+    name: &'a str,
+    pods: usize,
+    outcome: Option<Outcome>,
+    should_rebalance: bool,
+    cpu_cv: Option<f64>,
+    lag_cv: Option<f64>,
+    cause: CauseCode,
+    remedy: Remedy,
+    best_cv: Option<f64>,
+    targets: &'a [String],
+    reason: &'a str,
+}
+
+impl<'a> Line<'a> {
+    fn of(row: &'a ScanRow) -> Self {
+        let ScanRow { pods, outcome, should_rebalance, cpu_cv, lag_cv, cause, remedy, best_cv, .. } = *row;
+        let ScanRow { namespace, kind, name, targets, reason, .. } = row;
+        Self {
+            namespace,
+            kind,
+            name,
+            pods,
+            outcome,
+            should_rebalance,
+            cpu_cv,
+            lag_cv,
+            cause,
+            remedy,
+            best_cv,
+            targets,
+            reason,
+        }
+    }
+}
+
 /// Renders the report.
 pub fn render(report: &ScanReport, format: OutputFormat, terminal: Terminal) -> String {
     match format {
-        OutputFormat::Csv => data::csv(CSV, &report.workloads),
+        OutputFormat::Csv => data::csv(CSV, report.workloads.iter().map(Line::of)),
         OutputFormat::Name => names(report),
         _ => table(report, format == OutputFormat::Wide, terminal),
     }
@@ -212,4 +255,17 @@ fn names(report: &ScanReport) -> String {
         worth.map(|row| if report.is_of_one_namespace() { row.target() } else { row.named() }).collect()
     };
     lines(names.iter())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_is_a_key_of_a_line() {
+        let line = serde_json::to_value(Line::of(&ScanRow::default())).expect("a line is JSON");
+        for column in CSV.split(',') {
+            assert!(line.get(column).is_some(), "{column}: {line}");
+        }
+    }
 }
