@@ -72,12 +72,13 @@ pub struct Past {
 pub fn page(report: &Value, extras: &Extras) -> anyhow::Result<String> {
     let report = text::cleaned(report);
     let word = |key: &str| report.get(key).and_then(Value::as_str).map(str::to_owned);
-    let version = word("api_version").context("this is no report of pod-rebalancer")?;
+    let head = word("api_version").zip(word("kind"));
+    let (version, kind) = head.context("this is no report of pod-rebalancer")?;
     ensure!(
         version == API_VERSION,
         "the report is {version}, this program reads {API_VERSION}; use a newer version"
     );
-    let page = match word("kind").unwrap_or_default().as_str() {
+    let page = match kind.as_str() {
         "Plan" | "RunReport" => {
             let report: Report = read(report)?;
             let title = format!("{}: {}", report.workload.name(), spaced(report.outcome.into_str()));

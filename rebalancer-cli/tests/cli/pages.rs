@@ -199,6 +199,7 @@ fn what_makes_no_page_is_refused_in_words() {
     let cases = [
         (of(&|report| report["api_version"] = json!("pod-rebalancer/v9")), "use a newer version"),
         (of(&|report| report["kind"] = json!("CheckReport")), "has no page"),
+        (of(&|report| drop(report["kind"].take())), "this is no report of pod-rebalancer"),
         (of(&|report| drop(report["statistics"].take())), "another shape"),
         ("<!DOCTYPE html><p>something else".to_owned(), "holds no recording"),
         ("<!DOCTYPE html><script id=\"recording\">%%%</script>".to_owned(), "is damaged"),
