@@ -24,7 +24,8 @@ impl Snapshot {
     /// Reads a whole folder.
     ///
     /// # Errors
-    /// If it has no answer, or one of its files cannot be read or is no complete answer.
+    /// If it has no answer, one of its files cannot be read or is no complete answer, or the newest sample is of a time
+    /// that is none.
     pub fn open(folder: &Path, wanted: &Wanted<'_>) -> Result<Self, SnapshotError> {
         let mut answers: PerMetric<Option<Samples>> = PerMetric::default();
         for metric in Metric::ALL {
@@ -35,14 +36,21 @@ impl Snapshot {
             return Err(SnapshotError::Empty { folder: folder.to_owned() });
         }
         let pods = find(folder, "pods")?.map(|path| read_whole(&path, wanted.max_bytes)).transpose()?;
-        Ok(Self { answers, pods })
+        let snapshot = Self { answers, pods };
+        if snapshot.newest_ms().is_some() && snapshot.evaluation_time().is_none() {
+            return Err(SnapshotError::OutOfRange { folder: folder.to_owned() });
+        }
+        Ok(snapshot)
     }
 
     /// The time of the answers: the newest time of any sample; `None` without samples.
     pub fn evaluation_time(&self) -> Option<Timestamp> {
+        Timestamp::from_millisecond(self.newest_ms()?).ok()
+    }
+
+    fn newest_ms(&self) -> Option<i64> {
         let answers = self.answers.iter().filter_map(|(_, answer)| answer.as_ref());
-        let newest = answers.filter_map(Samples::newest_ms).max()?;
-        Timestamp::from_millisecond(newest).ok()
+        answers.filter_map(Samples::newest_ms).max()
     }
 }
 
@@ -108,6 +116,12 @@ pub enum SnapshotError {
         .folder.display(), names()
     )]
     Empty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The newest sample is of a time that is none, such as milliseconds in place of seconds.
+    #[error("{}: the times of the samples are out of range; the query API writes seconds", .folder.display())]
+    OutOfRange {
         /// The folder.
         folder: PathBuf,
     },

@@ -60,6 +60,17 @@ fn an_empty_answer_is_no_error_and_has_no_moment() {
 }
 
 #[test]
+fn times_in_milliseconds_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let answer = r#"{"status":"success","data":{"resultType":"vector","result":[
+        {"metric":{"pod":"orders-0"},"value":[1795410000000,"0.5"]}]}}"#;
+    fs::write(folder.path().join("cpu.json"), answer).expect("a file");
+    let wrong = "the times of the samples are out of range; the query API writes seconds";
+    let error = open(&folder).expect_err("no time").to_string();
+    assert_eq!(error, format!("{}: {wrong}", folder.path().display()));
+}
+
+#[test]
 fn a_broken_file_is_named() {
     for (recorded, expected) in [
         ("nginx/html_200_login.html", "the answer is not JSON but other text: Sign in"),
