@@ -3,6 +3,8 @@
 use std::fs;
 
 use rebalancer_core::Metric;
+use rebalancer_sim::apiserver::{Effect, Fault};
+use rebalancer_sim::transcript::Transcript;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -274,6 +276,25 @@ fn what_may_not_be_listed_is_named_and_the_rest_is_looked_at() {
     assert!(unlisted[1].contains("pods of namespace warehouse cannot be listed"), "{unlisted:?}");
     let alone = fleets.run(&["scan", "-n", "warehouse"], &[]);
     assert!(alone.assert_one_error(1).contains("listing the pods of namespace warehouse"), "{alone}");
+}
+
+#[test]
+fn a_kind_whose_second_page_may_not_be_read_is_left_out() {
+    let fleets = start();
+    let page = json!({
+        "kind": "StatefulSetList", "apiVersion": "apps/v1", "metadata": {"continue": "more"},
+        "items": [{"metadata": {"name": "ledger", "namespace": "shop", "uid": "of-the-first-page"}}],
+    });
+    let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+    let page = Transcript { code: 200, headers, body: page.to_string().into_bytes() };
+    let refusal = Transcript::named("314_sa_lister_list_other_ns_403");
+    fleets.cluster.inject(Fault::on("GET", "continue=more", Effect::Answer(refusal)));
+    fleets.cluster.inject(Fault::on("GET", "/statefulsets?", Effect::Answer(page)).times(1));
+    let done = fleets.run(&["scan", "-n", "shop"], &[]);
+    let unlisted = done.json()["unlisted"].to_string();
+    assert!(unlisted.contains("statefulsets of namespace shop cannot be listed"), "{done}");
+    let told = told(&done);
+    assert!(!told.is_empty() && told.iter().all(|row| !row.contains("ledger")), "{done}");
 }
 
 #[test]

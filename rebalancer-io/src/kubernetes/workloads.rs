@@ -237,9 +237,10 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// Reads all objects of a kind. A replica set is remembered, the others are workloads.
+    /// Reads all objects of a kind, or none. A replica set is remembered, the others are workloads.
     fn read_objects(&mut self, kind: WorkloadKind) -> Result<(), ApiFailure> {
         let (cluster, path, mut count) = (self.cluster, kind.path(self.namespace), 0);
+        let known = self.found.workloads.len();
         let take = |page: Vec<Object>| {
             count += page.len();
             for object in page {
@@ -249,10 +250,12 @@ impl<'a> Reading<'a> {
             (self.told)(kind.plural(), count);
             Ok(())
         };
-        match kind {
+        let listed = match kind {
             WorkloadKind::ReplicaSet => cluster.read_pages(&path, None, Request::list_metadata, take),
             _ => cluster.list(&path, None, take),
-        }
+        };
+        // The pages before the one that failed do not count.
+        listed.inspect_err(|_| self.found.workloads.truncate(known))
     }
 
     fn take(&mut self, kind: WorkloadKind, object: Object) -> Result<Option<OwnedWorkload>, ApiFailure> {
