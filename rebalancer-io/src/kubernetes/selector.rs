@@ -9,7 +9,7 @@ use thiserror::Error;
 const MAX_PREFIX_BYTES: usize = 253;
 
 /// One requirement up to the comma behind it or to the end, as the server reads it. Names and values have at most 63
-/// letters, whole numbers at most 18 digits.
+/// letters, whole numbers at most 19 digits.
 static REQUIREMENT: LazyLock<Regex> = LazyLock::new(|| {
     let blanks = r"[ \t\r\n]*";
     let label = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?";
@@ -19,7 +19,7 @@ static REQUIREMENT: LazyLock<Regex> = LazyLock::new(|| {
     let value = format!("{blanks}(?:{word})?{blanks}");
     let is = format!("{blanks}(?:==?|!=){value}");
     let is_one_of = format!(r"[ \t\r\n]{blanks}(?:not)?in{blanks}\({value}(?:,{value})*\)");
-    let is_than = format!("{blanks}[<>]{blanks}[0-9]{{1,18}}");
+    let is_than = format!("{blanks}[<>]{blanks}[0-9]{{1,19}}");
     let either = format!("!{blanks}{name}|{name}(?:{is}|{is_one_of}|{is_than})?");
     Regex::new(&format!("^{blanks}(?:{either}){blanks}(?:,|$)")).expect("it is valid")
 });
@@ -85,7 +85,13 @@ fn check(selector: &str) -> Result<(), String> {
             let before = of.split_once('/').map_or("", |(before, _)| before);
             before.trim_start_matches(|letter: char| !letter.is_ascii_alphanumeric()).len()
         };
-        let Some(found) = found.filter(|found| prefix_bytes(found) <= MAX_PREFIX_BYTES) else {
+        // Only a number follows one of these.
+        let is_too_large = |of: &str| {
+            let number = of.split_once(['<', '>']).map(|(_, number)| number.trim_end_matches(',').trim());
+            number.is_some_and(|number| number.parse::<i64>().is_err())
+        };
+        let fits = |found: &&str| prefix_bytes(found) <= MAX_PREFIX_BYTES && !is_too_large(found);
+        let Some(found) = found.filter(fits) else {
             return Err(match rest.trim() {
                 "" => "it ends with a comma".to_owned(),
                 rest => format!("{rest:?} does not begin with a requirement on a label"),
@@ -124,6 +130,7 @@ mod tests {
             "app in (),app in (,orders)",
             "in in (in),notin",
             "size>3,size<10",
+            "size > 9223372036854775807 ,app",
             "A_b-c.9=Z_z-z.0",
             &format!("app.kubernetes.io/{long}={long}"),
         ] {
@@ -148,6 +155,7 @@ mod tests {
             ("Example.com/a=d", "Example.com/a=d"),
             ("size>big", "size>big"),
             ("size<-1", "size<-1"),
+            ("app,size<9223372036854775808,app", "size<9223372036854775808,app"),
             ("!app=orders", "!app=orders"),
         ]
         .into_iter()
