@@ -147,11 +147,11 @@ pub enum LocalVolume {
         claim: String,
     },
     /// A persistent volume that may or may not be local.
-    #[error("claim {claim}, {why}")]
+    #[error("claim {claim}{}{why}", if .why.is_empty() { "" } else { ", " })]
     UnknownClaim {
         /// Name of the claim.
         claim: String,
-        /// Why that is unknown.
+        /// Why that is unknown; empty where nobody looked.
         why: String,
     },
 }

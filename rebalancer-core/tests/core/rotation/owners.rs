@@ -238,4 +238,7 @@ fn what_is_lost_or_cannot_be_seen_is_told() {
              which may not be read"
         ]
     );
+    workload.pods[0].local_storage =
+        vec![LocalVolume::UnknownClaim { claim: "logs-a".to_string(), why: String::new() }];
+    assert_eq!(remarks(&workload, &["a"])[1], "pod a may keep data on its node: claim logs-a");
 }
