@@ -69,7 +69,8 @@ fn volumes_that_lie_on_the_node_are_local_storage() {
         let pods = read(&format!(r#"{{"kind": "PodList", "items": [{item}]}}"#)).expect("a pod list");
         pods[0].local_storage.iter().map(ToString::to_string).collect()
     };
-    let volumes = r#"[{"name": "rocksdb", "emptyDir": {"sizeLimit": "200Gi"}}, {"name": "tmp", "emptyDir": {}},
+    let volumes = r#"[{"name": "rocksdb", "emptyDir": {"sizeLimit": "200Gi"}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": 1000}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}}, {"name": "h", "hostPath": {"path": "/var/lib/x"}},
         {"name": "c", "configMap": {"name": "c"}}, {"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]"#;
     assert_eq!(local("null", volumes), ["emptyDir rocksdb", "emptyDir tmp", "hostPath h"]);
