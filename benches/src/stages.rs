@@ -318,12 +318,12 @@ fn hash_all(answers: &PerMetric<Samples>) -> f64 {
 /// The pods that the answers name, as a replay finds them.
 fn named(answers: &PerMetric<Samples>) -> Joined {
     let pods = answers.iter().flat_map(|(_, answer)| answer.pods());
-    add_all(Join::of_named_pods(pods, FRESHNESS.max_sample_age, NOW_S as f64), answers)
+    add_all(Join::of_named_pods(pods, FRESHNESS.max_sample_age, f64::from(NOW_S)), answers)
 }
 
 /// The pods that are alive with their samples, as a live run finds them.
 fn joined(live: &[LivePod], answers: &PerMetric<Samples>) -> Joined {
-    add_all(Join::new(live, FRESHNESS, NOW_S as f64).expect("different names"), answers)
+    add_all(Join::new(live, FRESHNESS, f64::from(NOW_S)).expect("different names"), answers)
 }
 
 fn add_all(mut join: Join<'_>, answers: &PerMetric<Samples>) -> Joined {

@@ -76,6 +76,9 @@ pub fn may_be_ill(analysis: &Analysis<'_>, facts: &Facts<'_>) -> bool {
 
 /// What the past of the partitions shows; pods with the largest backlog first.
 fn by_offsets(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
+    if facts.offsets.known().is_none() {
+        return IllPods { behind: falling_behind(facts), ..IllPods::default() };
+    }
     let positions: BTreeMap<&str, usize> =
         (0..analysis.count()).map(|position| (analysis.name(position), position)).collect();
     let rate = |position: usize| analysis.load(position, Metric::Rate).map(Load::value);

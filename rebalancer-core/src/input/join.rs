@@ -52,10 +52,17 @@ pub struct Freshness {
 pub struct Join<'a> {
     max_sample_age: Duration,
     now_s: f64,
-    /// The row of each live pod among those that take part; `None` if it is set aside. The hash has no secret seed,
-    /// because the core uses no randomness.
-    rows: HashMap<&'a str, Option<usize>, FixedState>,
+    /// The place of each live pod. The hash has no secret seed, because the core uses no randomness.
+    places: HashMap<&'a str, Place, FixedState>,
     joined: Joined,
+}
+
+/// Where the samples of a pod go.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// The row among the pods that take part.
+    Row(usize),
+    SetAside,
 }
 
 /// The result of a join.
@@ -142,8 +149,9 @@ impl<'a> Join<'a> {
         let mut join = Self::of_named_pods([], freshness.max_sample_age, now_s);
         for pod in live {
             let reason = set_aside_reason(pod, freshness.warm_up);
-            let row = if reason.is_none() { Some(join.joined.names.len()) } else { None };
-            if join.rows.insert(&pod.name, row).is_some() {
+            let row = Place::Row(join.joined.names.len());
+            let place = if reason.is_none() { row } else { Place::SetAside };
+            if join.places.insert(&pod.name, place).is_some() {
                 return Err(JoinError::DuplicatePod { pod: pod.name.clone() });
             }
             match reason {
@@ -161,15 +169,18 @@ impl<'a> Join<'a> {
         max_sample_age: Duration,
         now_s: f64,
     ) -> Self {
-        let mut rows = HashMap::default();
-        let mut joined = Joined::default();
+        let mut join = Self { max_sample_age, now_s, places: HashMap::default(), joined: Joined::default() };
+        let mut next = 0;
         for name in names {
-            rows.entry(name).or_insert_with(|| {
-                joined.names.push(name);
-                Some(joined.names.len() - 1)
-            });
+            next = if let Some(Place::Row(row)) = join.place(name, next) {
+                row + 1
+            } else {
+                join.places.insert(name, Place::Row(join.joined.names.len()));
+                join.joined.names.push(name);
+                join.joined.names.len()
+            };
         }
-        Self { max_sample_age, now_s, rows, joined }
+        join
     }
 
     /// Adds the whole answer for one metric; call it once for each metric that was asked for.
@@ -184,15 +195,20 @@ impl<'a> Join<'a> {
         samples: impl IntoIterator<Item = Sample<'s>>,
     ) -> Result<(), JoinError> {
         let max_age_s = self.max_sample_age.as_secs_f64();
-        let (loads, issues) = (&mut self.joined.loads[metric], &mut self.joined.issues[metric]);
-        loads.resize(self.joined.names.len(), f64::NAN);
+        let mut loads = alloc::vec![f64::NAN; self.joined.names.len()];
+        let mut issues = MetricIssues::default();
         let mut seen = alloc::vec![false; loads.len()];
+        let mut next = 0;
         for Sample { pod, value, timestamp_s } in samples {
-            let Some(row) = self.rows.get(pod) else {
-                issues.unknown_pods += 1;
-                continue;
+            let row = match self.place(pod, next) {
+                Some(Place::Row(row)) => row,
+                Some(Place::SetAside) => continue,
+                None => {
+                    issues.unknown_pods += 1;
+                    continue;
+                }
             };
-            let Some(row) = *row else { continue };
+            next = row + 1;
             if mem::replace(&mut seen[row], true) {
                 return Err(JoinError::DuplicateSample { metric, pod: pod.to_string() });
             }
@@ -203,7 +219,18 @@ impl<'a> Join<'a> {
                 Some(load) => loads[row] = load.value(),
             }
         }
+        (self.joined.loads[metric], self.joined.issues[metric]) = (loads, issues);
         Ok(())
+    }
+
+    /// The place of a pod; `None` if it is not known. Answers nearly always name the pods in one order, so the row after
+    /// the last one is looked at first.
+    fn place(&self, pod: &str, next: usize) -> Option<Place> {
+        let names = &self.joined.names;
+        if next < names.len() && names.get(next) == pod {
+            return Some(Place::Row(next));
+        }
+        self.places.get(pod).copied()
     }
 
     /// Ends the join. Metrics without an answer are missing for every pod.

@@ -54,17 +54,18 @@ impl Engine {
     /// # Errors
     /// A threshold that is not a usable number, or two pods with the same name.
     pub fn analyze<'a>(&self, pods: &'a [PodState]) -> Result<Analysis<'a>, AnalyzeError> {
-        let names = pods.iter().map(|pod| pod.name.as_str()).collect();
+        let names: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+        different(&names)?;
         let column = |metric| pods.iter().map(|pod| pod.load(metric)).collect();
         self.decide(names, PerMetric::from_fn(column))
     }
 
-    /// Analyses the pods of a join, like [`Engine::analyze`].
+    /// Analyses the pods of a join, like [`Engine::analyze`]. Their names differ: a join refuses equal ones.
     ///
     /// # Errors
-    /// As for [`Engine::analyze_columns`].
+    /// As for [`Engine::analyze_columns`], except for equal names.
     pub fn analyze_joined<'a>(&self, joined: &'a Joined) -> Result<Analysis<'a>, AnalyzeError> {
-        self.analyze_columns(&joined.names.iter().collect::<Vec<&str>>(), &joined.loads)
+        self.decide_columns(joined.names.iter().collect(), &joined.loads)
     }
 
     /// Analyses pods whose loads are in columns, like [`Engine::analyze`].
@@ -88,13 +89,22 @@ impl Engine {
         names: &[&'a str],
         loads: &PerMetric<Vec<f64>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
+        different(names)?;
+        self.decide_columns(names.to_vec(), loads)
+    }
+
+    fn decide_columns<'a>(
+        &self,
+        names: Vec<&'a str>,
+        loads: &PerMetric<Vec<f64>>,
+    ) -> Result<Analysis<'a>, AnalyzeError> {
         for (metric, column) in loads.iter() {
             if !column.is_empty() && column.len() != names.len() {
                 return Err(AnalyzeError::Length { metric, loads: column.len(), names: names.len() });
             }
         }
         let column = |metric| loads[metric].iter().map(|sample| Load::from_sample(*sample)).collect();
-        self.decide(names.to_vec(), PerMetric::from_fn(column))
+        self.decide(names, PerMetric::from_fn(column))
     }
 
     /// Analyses pods; every column has one entry per pod, or is empty.
@@ -104,9 +114,6 @@ impl Engine {
         loads: PerMetric<Vec<Option<Load>>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         self.thresholds.validate()?;
-        if let Some(name) = repeated(names.iter().copied()).first() {
-            return Err(AnalyzeError::DuplicatePod { name: (*name).to_string() });
-        }
         let load = |metric: Metric, position: usize| loads[metric].get(position).copied().flatten();
         let (eligible, needed) = (names.len(), self.needed(names.len()));
         let having = |metric| loads[metric].iter().flatten().count();
@@ -141,6 +148,12 @@ impl Engine {
         let share = share as usize;
         share.max(self.thresholds.min_pods)
     }
+}
+
+/// Refuses two pods with one name.
+fn different(names: &[&str]) -> Result<(), AnalyzeError> {
+    let repeated = repeated(names.iter().copied());
+    repeated.first().map_or(Ok(()), |name| Err(AnalyzeError::DuplicatePod { name: (*name).to_string() }))
 }
 
 /// Why pods could not be analysed.
