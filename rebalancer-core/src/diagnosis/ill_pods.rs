@@ -1,6 +1,6 @@
 //! Finds the pods that are themselves the cause of an uneven load or of a stopped partition.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -13,9 +13,8 @@ use crate::diagnosis::sick::sick_pods;
 use crate::diagnosis::silent::silent_pods;
 use crate::diagnosis::stalled::stalled_pods;
 use crate::diagnosis::standing::standings;
-use crate::diagnosis::stretch::stretches;
+use crate::diagnosis::stretch::{stretches, warm_for};
 use crate::facts::Facts;
-use crate::input::live_pod::LivePod;
 use crate::input::metric::Metric;
 use crate::input::pod::Load;
 use crate::measure::analysis::Analysis;
@@ -50,15 +49,20 @@ pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
     let by_load = if sick.is_empty() { stalled_pods(analysis, facts, &stretches) } else { sick };
     let lasted = window(facts);
     let by_load = by_load.into_iter().map(|(position, cause)| (position, cause, lasted));
-    for (position, cause, lasted) in silent_pods(analysis, facts).into_iter().chain(by_load) {
+    let by_load: Vec<_> = silent_pods(analysis, facts).into_iter().chain(by_load).collect();
+    if by_load.is_empty() {
+        return ill;
+    }
+    let mut known: BTreeSet<usize> = ill.pods.iter().map(|pod| pod.position).collect();
+    let warm = warm_for(facts);
+    for (position, cause, lasted) in by_load {
         let name = analysis.name(position);
         let is_excused = matches!(cause, Cause::StalledPod { .. }) && ill.explains_stall(name);
-        if is_excused || ill.pods.iter().any(|known| known.position == position) {
+        if is_excused || !known.insert(position) {
             continue;
         }
         // A longer history is that of a predecessor, or of containers that have restarted since.
-        let warm = facts.live.iter().find(|live| live.name == name).and_then(LivePod::warm_for);
-        let lasted = lasted.map(|lasted| warm.map_or(lasted, |warm| warm.min(lasted)));
+        let lasted = lasted.map(|lasted| warm.get(name).map_or(lasted, |warm| lasted.min(*warm)));
         ill.pods.push(IllPod { position, cause, lasted, cured_ago: None });
     }
     ill

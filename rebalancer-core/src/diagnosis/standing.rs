@@ -109,7 +109,8 @@ fn are_old(tracks: &[Track<'_>], stale: usize, rates: &Rates<'_>) -> bool {
 /// Removes what has a common explanation: pods stalled by a poison record, and stands in several pods that
 /// began within `near` of each other.
 fn settle(curable: &mut Vec<StandingPartition>, ill: &mut IllPods, near: Duration) {
-    curable.retain(|of| of.moving > 0 || ill.poisoned.iter().all(|(other, _)| other.pod != of.pod));
+    let poisoned: BTreeSet<&Option<String>> = ill.poisoned.iter().map(|(of, _)| &of.pod).collect();
+    curable.retain(|of| of.moving > 0 || !poisoned.contains(&of.pod));
     let mut began: BTreeMap<Duration, BTreeSet<Option<String>>> = BTreeMap::new();
     for standing in curable.iter() {
         began.entry(standing.stands.since).or_default().insert(standing.pod.clone());

@@ -30,8 +30,7 @@ pub(super) fn stretches(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Stret
     let (Some(cpu), Some(rate)) = (facts.past.cpu.known(), facts.past.rate.known()) else {
         return alloc::vec![Stretch { cpu: now(analysis, Metric::Cpu), rate: now(analysis, Metric::Rate) }];
     };
-    let warm = facts.live.iter().filter_map(|pod| Some((pod.name.as_str(), pod.warm_for()?)));
-    let warm: BTreeMap<&str, Duration> = warm.collect();
+    let warm = warm_for(facts);
     let half = |half: Range<usize>| {
         let means = |history: &History| {
             let mean = |position| {
@@ -44,6 +43,11 @@ pub(super) fn stretches(analysis: &Analysis<'_>, facts: &Facts<'_>) -> Vec<Stret
         Stretch { cpu: means(cpu), rate: means(rate) }
     };
     [0..STRETCHES / 2, STRETCHES / 2..STRETCHES].map(half).into_iter().collect()
+}
+
+/// For how long each live pod has been what it is now, where that is known.
+pub(super) fn warm_for<'f>(facts: &'f Facts<'_>) -> BTreeMap<&'f str, Duration> {
+    facts.live.iter().filter_map(|pod| Some((pod.name.as_str(), pod.warm_for()?))).collect()
 }
 
 /// One number per position: the candidate's if known, else NaN.

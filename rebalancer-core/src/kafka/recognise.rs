@@ -132,13 +132,14 @@ fn is_in_turn(all: &[Partition], members: usize) -> bool {
     let owners = |topic: &[Partition]| topic.iter().filter_map(|partition| partition.owner).collect();
     let topics: Vec<Vec<LiveIndex>> = all.chunk_by(|a, b| a.topic == b.topic).map(owners).collect();
     let mut sequence: Vec<LiveIndex> = Vec::new();
+    let mut places: BTreeMap<LiveIndex, usize> = BTreeMap::new();
     let mut used = alloc::vec![false; topics.len()];
     // The topics used so far, in order; the first one to try next; the tries left.
     let (mut order, mut from, mut tries) = (Vec::new(), 0, MOST_TRIES);
     while order.len() < topics.len() {
         let next = (from..topics.len()).filter(|topic| !used[*topic]).find(|topic| {
             tries = tries.saturating_sub(1);
-            tries > 0 && go_on_in_turn(&mut sequence, &topics[*topic], members)
+            tries > 0 && go_on_in_turn(&mut sequence, &mut places, &topics[*topic], members)
         });
         if let Some(topic) = next {
             used[topic] = true;
@@ -155,13 +156,23 @@ fn is_in_turn(all: &[Partition], members: usize) -> bool {
 }
 
 /// Adds a topic's owners to those of the topics before if each repeats the one a period of all members before, or is new
-/// within the first period.
-fn go_on_in_turn(sequence: &mut Vec<LiveIndex>, topic: &[LiveIndex], members: usize) -> bool {
+/// within the first period. `places` tells where an owner stood last; if the sequence is shorter now, another stands there.
+fn go_on_in_turn(
+    sequence: &mut Vec<LiveIndex>,
+    places: &mut BTreeMap<LiveIndex, usize>,
+    topic: &[LiveIndex],
+    members: usize,
+) -> bool {
     let before = sequence.len();
     for owner in topic {
-        let fits = match sequence.len().checked_sub(members) {
-            Some(earlier) => sequence[earlier] == *owner,
-            None => !sequence.contains(owner),
+        let fits = if let Some(earlier) = sequence.len().checked_sub(members) {
+            sequence[earlier] == *owner
+        } else {
+            let is_new = places.get(owner).is_none_or(|place| sequence.get(*place) != Some(owner));
+            if is_new {
+                places.insert(*owner, sequence.len());
+            }
+            is_new
         };
         if !fits {
             sequence.truncate(before);
