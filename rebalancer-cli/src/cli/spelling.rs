@@ -67,7 +67,7 @@ fn distance<'a>(name: &'a str, variable: &'a str) -> Option<usize> {
         _ => 2,
     };
     // Every variable is compared with every setting, and most differ in more letters than any typing error.
-    if foreign_letters(name, variable).max(foreign_letters(variable, name)) > allowed {
+    if name.len().abs_diff(variable.len()) > allowed || foreign_letters(name, variable) > allowed {
         return None;
     }
     Some(osa_distance(name, variable)).filter(|distance| *distance <= allowed)
@@ -75,8 +75,8 @@ fn distance<'a>(name: &'a str, variable: &'a str) -> Option<usize> {
 
 /// How many letters of a name the other one lacks: each needs an edit.
 fn foreign_letters(name: &str, other: &str) -> usize {
-    let mut left = [0_usize; 256];
-    other.bytes().for_each(|letter| left[usize::from(letter)] += 1);
+    let mut left = [0_u8; 256];
+    other.bytes().for_each(|letter| left[usize::from(letter)] = left[usize::from(letter)].saturating_add(1));
     let is_foreign = |letter: &u8| {
         let left = &mut left[usize::from(*letter)];
         let is_foreign = *left == 0;
