@@ -144,13 +144,15 @@ fn a_backtest_and_a_plan_of_one_moment_agree(release: Release) {
         program(&fleet, &server, &cluster, &["backtest", "--from", from, "--to", at, "--every", "10m"], &[])
     };
     let decisions = |backtest: &Finished| backtest.json()["decisions"].as_array().expect("decisions").clone();
-    // One moment: a backtest remembers its own rotation of an earlier one, and a plan knows of none.
-    let (lately, all) = (backtest("10m"), backtest("90m"));
+    let time =
+        |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok()).expect("a time");
+    // One moment, the last whole step: a backtest remembers its own rotation of an earlier one, and a plan knows of none.
+    let now_s = time(&report["evaluation_time"]).as_second();
+    let step = Timestamp::from_second(now_s - 1 - (now_s - 1).rem_euclid(600)).expect("a time");
+    let (lately, all) = (backtest(&step.to_string()), backtest("90m"));
     let decided = decisions(&lately);
     let last = decided.last().expect("the last moment");
     // Moments lie on whole steps, so that the last of them is up to one step older than the plan.
-    let time =
-        |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok()).expect("a time");
     let age_s = time(&report["evaluation_time"]).as_second() - time(&last["time"]).as_second();
     assert!((0..=600).contains(&age_s), "{lately}");
     assert_eq!(last["outcome"], report["outcome"], "{lately}\n{plan}");

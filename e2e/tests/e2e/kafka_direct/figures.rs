@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::{ControlPlane, Finished, pod_rebalancer, require, workload};
+use e2e::{ControlPlane, Finished, released, require, workload};
 use rebalancer_sim::broker::SimulatedGroup;
 
 const PODS: usize = 100;
@@ -13,12 +13,12 @@ const MOST_REQUESTS: usize = 12;
 
 #[test]
 fn a_large_group_is_asked_about_by_few_requests_and_in_little_memory() {
-    require!(ControlPlane);
+    require!(ControlPlane, Released);
     let namespace = ControlPlane::shared().namespace("direct-large");
     namespace.apply(&workload::deployment("orders", 100));
     namespace.wait_ready("app=orders", PODS, Duration::from_secs(120));
     let plan = |broker: &str| {
-        let mut program = pod_rebalancer(["plan"]);
+        let mut program = released(["plan"]);
         program
             .env("KUBECONFIG", ControlPlane::shared().admin_kubeconfig(namespace.name()))
             .env("KUBE_LABEL_SELECTOR", "app=orders")
