@@ -346,6 +346,34 @@ fn a_pod_all_of_whose_partitions_stand_is_stalled() {
     assert_eq!(fleet.evicted(&assessment), [] as [&str; 0]);
 }
 
+/// A second group stands at one of its partitions too, and nothing says that the others would move without that record.
+#[test]
+fn a_record_that_stops_one_partition_of_a_stalled_pod_excuses_the_pod() {
+    let committed =
+        |partition: u32, step: usize| healthy(0, if owner(partition) == 4 { step.min(40) } else { step });
+    let mut fleet = Fleet::new(&committed);
+    fleet.set_load(Metric::Rate, 4, 0.0);
+    let samples = (0..STEPS).map(|step| (60.0 * step as f64, committed(33, step)));
+    fleet.offsets.add_other_group("orders", 33, "g-audit", samples).expect("on the grid");
+    let assessment = fleet.by_cause();
+    assert!(matches!(assessment.diagnosis.cause, Cause::PoisonRecord { .. }), "{:?}", assessment.diagnosis);
+    assert_eq!(fleet.evicted(&assessment), [] as [&str; 0]);
+}
+
+/// Its rate and its partitions both tell of it.
+#[test]
+fn a_pod_that_is_ill_in_two_ways_is_one_ill_pod() {
+    let committed =
+        |partition: u32, step: usize| healthy(0, if owner(partition) == 4 { step.min(40) } else { step });
+    let mut fleet = Fleet::new(&committed);
+    fleet.set_load(Metric::Rate, 4, 0.0);
+    let mut facts = fleet.facts();
+    facts.assigned_partitions = Fact::Known((0..PODS).map(|pod| (name(pod), 8)).collect());
+    let ill = ill_pods(&fleet.analysis(), &facts);
+    let positions: Vec<usize> = ill.pods.iter().map(|pod| pod.position).collect();
+    assert_eq!(positions, [4]);
+}
+
 /// A pod whose lag and rate look like a stall, by what its offsets show.
 #[test]
 fn a_pod_that_reads_what_arrives_has_not_stalled() {
