@@ -14,6 +14,7 @@ mod kafka;
 mod kubernetes;
 mod live;
 mod many;
+mod metrics;
 mod output;
 mod past;
 mod prometheus;

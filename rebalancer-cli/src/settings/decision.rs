@@ -33,7 +33,7 @@ pub struct DecisionSettings {
 
 impl From<&DecisionArgs> for DecisionSettings {
     fn from(args: &DecisionArgs) -> Self {
-        let floors = args.floors;
+        let floors = args.score.floors;
         let guarded = args.guards == GuardMode::Standard;
         let thresholds = Thresholds {
             cpu: args.cpu_variance_threshold,
@@ -42,7 +42,7 @@ impl From<&DecisionArgs> for DecisionSettings {
             min_coverage: args.min_coverage,
             trigger_floors: if guarded { floors } else { PerMetric::default() },
             score_floors: floors,
-            weights: args.score_weights,
+            weights: args.score.score_weights,
         };
         Self {
             thresholds,

@@ -35,7 +35,7 @@ pub fn of(live: &LiveArgs, namespace: &str, decision: &DecisionSettings) -> Quer
         },
         own_partition_load: args.query_partition_load.clone(),
         own_assigned_partitions: args.query_assigned_partitions.clone(),
-        own: args.own(),
+        own: args.own.by_metric(),
         veto_query: vetoes.veto_query.clone().filter(|_| is_guarded),
         veto_alerts: vetoes.veto_alerts.clone().filter(|_| is_guarded),
         pod_label: args.pod_label.clone(),

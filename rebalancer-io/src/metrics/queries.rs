@@ -80,16 +80,11 @@ fn own(settings: &QuerySettings, metric: Metric) -> Result<Option<MetricQuery>, 
     let Some(own) = &settings.own[metric] else {
         return Ok(None);
     };
-    let promql = template::fill(own, query_variable(metric), settings)?;
+    let promql = template::fill(own, &query_variable(metric), settings)?;
     Ok(Some(MetricQuery::new(metric.name(), promql).with_pod_label(&settings.pod_label)))
 }
 
 /// The setting that holds the user's own query of a metric, such as `QUERY_CPU`.
-pub const fn query_variable(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Cpu => "QUERY_CPU",
-        Metric::Memory => "QUERY_MEMORY",
-        Metric::Lag => "QUERY_LAG",
-        Metric::Rate => "QUERY_RATE",
-    }
+pub fn query_variable(metric: Metric) -> String {
+    format!("QUERY_{}", metric.name().to_uppercase())
 }

@@ -216,7 +216,7 @@ pub enum SettingError {
     )]
     UnknownPlaceholder {
         /// The setting that holds the query.
-        variable: &'static str,
+        variable: String,
         /// The name.
         name: String,
     },
@@ -224,7 +224,7 @@ pub enum SettingError {
     #[error("{variable}: a placeholder opened with {{{{ is not closed with }}}}")]
     UnclosedPlaceholder {
         /// The setting that holds the query.
-        variable: &'static str,
+        variable: String,
     },
     /// `{{pods_regex}}` with so many pods that servers refuse the query.
     #[error(
@@ -232,7 +232,7 @@ pub enum SettingError {
     )]
     TooLong {
         /// The setting that holds the query.
-        variable: &'static str,
+        variable: String,
         /// Length of the query with the names.
         bytes: usize,
         /// Number of the names.
@@ -242,6 +242,6 @@ pub enum SettingError {
     #[error("{variable}: {{{{pods_regex}}}} has no value, since no pod was found")]
     NoPods {
         /// The setting that holds the query.
-        variable: &'static str,
+        variable: String,
     },
 }

@@ -11,11 +11,7 @@ const MAX_QUERY_BYTES: usize = 16_384;
 /// and `{{matchers}}`. If there are no matchers, the comma after them is removed too.
 ///
 /// `variable` is the setting that holds the query, for messages.
-pub(super) fn fill(
-    template: &str,
-    variable: &'static str,
-    settings: &QuerySettings,
-) -> Result<String, SettingError> {
+pub(super) fn fill(template: &str, variable: &str, settings: &QuerySettings) -> Result<String, SettingError> {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, mut after)) = rest.split_once("{{") {
@@ -25,7 +21,8 @@ pub(super) fn fill(
             filled.push('{');
             after = inner;
         }
-        let (name, behind) = after.split_once("}}").ok_or(SettingError::UnclosedPlaceholder { variable })?;
+        let unclosed = || SettingError::UnclosedPlaceholder { variable: variable.to_owned() };
+        let (name, behind) = after.split_once("}}").ok_or_else(unclosed)?;
         let value = value(name.trim(), variable, settings)?;
         filled.push_str(&value);
         rest = match behind.trim_start().strip_prefix(',') {
@@ -36,26 +33,28 @@ pub(super) fn fill(
     filled.push_str(rest);
     if filled.len() > MAX_QUERY_BYTES && template.len() <= MAX_QUERY_BYTES {
         let (bytes, pods) = (filled.len(), settings.pods.len());
-        return Err(SettingError::TooLong { variable, bytes, pods });
+        return Err(SettingError::TooLong { variable: variable.to_owned(), bytes, pods });
     }
     Ok(filled)
 }
 
-fn value(name: &str, variable: &'static str, settings: &QuerySettings) -> Result<String, SettingError> {
+fn value(name: &str, variable: &str, settings: &QuerySettings) -> Result<String, SettingError> {
     let needed = |setting: &'static str| SettingError::Missing { setting, needed_by: variable.to_owned() };
     match name {
         "namespace" => Ok(literal(&settings.namespace)),
         "window" => Ok(duration(settings.window)),
         "group" => settings.group.as_deref().map(literal).ok_or_else(|| needed("KAFKA_GROUP")),
         "container" => settings.container.as_deref().map(literal).ok_or_else(|| needed("CONTAINER")),
-        "pods_regex" if settings.pods.is_empty() => Err(SettingError::NoPods { variable }),
+        "pods_regex" if settings.pods.is_empty() => {
+            Err(SettingError::NoPods { variable: variable.to_owned() })
+        }
         "pods_regex" => {
             let names: Vec<String> = settings.pods.iter().map(|pod| literal(&regex(pod))).collect();
             Ok(names.join("|"))
         }
         "pods_pattern" => Ok(settings.pod_pattern.as_deref().map_or_else(|| ".+".to_owned(), literal)),
         "matchers" => Ok(settings.matchers.to_string()),
-        _ => Err(SettingError::UnknownPlaceholder { variable, name: name.to_owned() }),
+        _ => Err(SettingError::UnknownPlaceholder { variable: variable.to_owned(), name: name.to_owned() }),
     }
 }
 
@@ -108,7 +107,7 @@ mod tests {
         let nobody = QuerySettings::new("shop");
         assert_eq!(
             fill("{{pods_regex}}", "QUERY_CPU", &nobody),
-            Err(SettingError::NoPods { variable: "QUERY_CPU" })
+            Err(SettingError::NoPods { variable: "QUERY_CPU".to_owned() })
         );
     }
 

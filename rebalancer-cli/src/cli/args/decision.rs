@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use rebalancer_core::{PerMetric, Strategy};
+use rebalancer_core::Strategy;
 use strum::IntoStaticStr;
 
 use super::guards::GuardArgs;
+use super::metrics::ScoreArgs;
 use crate::cli::values;
 
 /// Thresholds, floors, and what decides beside them.
@@ -26,14 +27,8 @@ pub struct DecisionArgs {
     /// Ignore a metric that fewer than this share of the pods have; 0 turns this off
     #[arg(long, value_name = "SHARE", env = "MIN_COVERAGE", default_value = "0.8", value_parser = values::share)]
     pub min_coverage: f64,
-    /// Treat a mean below this as this value, so that small differences of an idle workload do not count: CPU in
-    /// cores, memory in bytes, lag in messages, rate in messages per second. Those of CPU and lag count for the
-    /// thresholds too, all for the score. A metric that is not named keeps its default; off turns all off
-    #[arg(long, value_name = "FLOORS", env = "FLOORS", default_value = "cpu=0.05,memory=64Mi,lag=1000,rate=1", value_parser = values::floors)]
-    pub floors: PerMetric<f64>,
-    /// Weights of the metrics in the score that ranks the pods; a metric that is not named gets 0
-    #[arg(long, value_name = "WEIGHTS", env = "SCORE_WEIGHTS", default_value = "cpu=0.4,lag=0.3,rate=0.2,memory=0.1", value_parser = values::weights)]
-    pub score_weights: PerMetric<f64>,
+    #[command(flatten)]
+    pub score: ScoreArgs,
     /// Which pods to evict. `rotate_outliers`: the busiest and the least busy one. `by_cause`: an ill pod
     /// alone; without one, the two pods whose replacement is predicted to gain most, or if nothing can be
     /// predicted, the busiest and the least busy one

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use rebalancer_core::PerMetric;
 use rebalancer_io::metrics::{KafkaPreset, Matchers};
 use rebalancer_io::prometheus::Method;
 
+use super::metrics::OwnQueryArgs;
 use crate::cli::values;
 use crate::cli::words::{Word, one_of};
 
@@ -104,20 +104,8 @@ pub struct QueryArgs {
     /// the exporter and the consumer group by the series on the metrics server. `none` ignores Kafka
     #[arg(long, value_name = "PRESET", env = "METRICS_PRESET", default_value = AUTO, value_parser = preset())]
     pub metrics_preset: PresetChoice,
-    /// Own query for CPU in cores, one sample for each pod with the label `pod`. Placeholders:
-    /// `{{namespace}}` `{{pods_regex}}` `{{pods_pattern}}` `{{window}}` `{{group}}` `{{container}}`
-    /// `{{matchers}}`
-    #[arg(long, value_name = "PROMQL", env = "QUERY_CPU")]
-    pub query_cpu: Option<String>,
-    /// Own query for memory in bytes
-    #[arg(long, value_name = "PROMQL", env = "QUERY_MEMORY")]
-    pub query_memory: Option<String>,
-    /// Own query for lag in messages
-    #[arg(long, value_name = "PROMQL", env = "QUERY_LAG")]
-    pub query_lag: Option<String>,
-    /// Own query for messages per second
-    #[arg(long, value_name = "PROMQL", env = "QUERY_RATE")]
-    pub query_rate: Option<String>,
+    #[command(flatten)]
+    pub own: OwnQueryArgs,
     /// Own query for messages per second by the labels `topic` and `partition`, and by `pod` where known
     #[arg(long, value_name = "PROMQL", env = "QUERY_PARTITION_LOAD")]
     pub query_partition_load: Option<String>,
@@ -137,18 +125,6 @@ pub struct QueryArgs {
     /// Label that holds the name of the pod in the answers to own queries
     #[arg(long, value_name = "LABEL", env = "POD_LABEL", default_value = "pod")]
     pub pod_label: String,
-}
-
-impl QueryArgs {
-    /// The own query of each metric.
-    pub fn own(&self) -> PerMetric<Option<String>> {
-        PerMetric {
-            cpu: self.query_cpu.clone(),
-            memory: self.query_memory.clone(),
-            lag: self.query_lag.clone(),
-            rate: self.query_rate.clone(),
-        }
-    }
 }
 
 /// The word that lets the program find the preset.

@@ -52,17 +52,19 @@ pub fn check(args: &LiveArgs, matches: &ArgMatches, typos: &[Typo]) -> Category 
 }
 
 /// The user's own queries that leave out the given matchers.
-fn without_matchers(live: &LiveArgs) -> Vec<&'static str> {
+fn without_matchers(live: &LiveArgs) -> Vec<String> {
     let args = &live.queries;
     if args.prometheus_matchers.as_ref().is_none_or(Matchers::is_empty) {
         return Vec::new();
     }
-    let of_metrics = args.own().into_pairs().map(|(metric, query)| (query_variable(metric), query));
+    let own = args.own.by_metric().into_pairs();
+    let of_metrics = own.map(|(metric, query)| (query_variable(metric), query));
     let others = [
         ("QUERY_PARTITION_LOAD", args.query_partition_load.clone()),
         ("QUERY_ASSIGNED_PARTITIONS", args.query_assigned_partitions.clone()),
         ("VETO_QUERY", live.vetoes.veto_query.clone()),
     ];
+    let others = others.map(|(variable, query)| (variable.to_owned(), query));
     let lacks = |query: &Option<String>| query.as_ref().is_some_and(|query| !query.contains("matchers}}"));
     of_metrics.chain(others).filter(|(_, query)| lacks(query)).map(|(variable, _)| variable).collect()
 }
