@@ -23,7 +23,7 @@ use crate::metrics::detect::{
 use crate::metrics::{
     ADDRESSES, COMMITTED, END, KafkaPreset, LEAD, LOAD, MetricQuery, MetricsSource, OWNED, OffsetQueries,
     Queries, QuerySettings, REBALANCE, Reach, START, client_queries, container_queries, group_queries,
-    member_queries, of_members,
+    kafka_metrics, member_queries, of_members,
 };
 use crate::prometheus::{QueryError, TimeRange, When};
 use tables::{Key, OF_SUSPECTS, Ranged, Tables, exporters_of};
@@ -131,9 +131,9 @@ impl<'a> Joint<'a> {
         let clients: Vec<(KafkaPreset, Queries)> =
             presets.iter().map(|preset| (*preset, client_queries(*preset, settings))).collect();
         let of_containers = containers.iter().map(|(_, query)| keyed(KafkaPreset::None, query));
-        let of_loads = [Metric::Lag.name(), Metric::Rate.name(), OffsetQueries::COUNT];
         let of_clients = clients.iter().flat_map(|(preset, queries)| {
-            of_loads.iter().filter_map(|name| queries.get(*name)).map(|query| keyed(*preset, query))
+            let names = kafka_metrics().map(Metric::name).chain([OffsetQueries::COUNT]);
+            names.filter_map(|name| queries.get(name)).map(|query| keyed(*preset, query))
         });
         let wanted: Vec<(Key, &MetricQuery)> = of_containers.chain(of_clients).collect();
         let answers = self.tables.ask_and_keep(&wanted);
@@ -149,8 +149,8 @@ impl<'a> Joint<'a> {
         }
         let members = members_of(readers, settings);
         let of_loads = members.iter().flat_map(|(preset, queries)| {
-            let of_loads = [Metric::Lag, Metric::Rate].map(|metric| of_members(metric.name()));
-            of_loads.into_iter().filter_map(|name| Some(keyed(*preset, queries.get(&name)?)))
+            let of_loads = kafka_metrics().map(|metric| of_members(metric.name()));
+            of_loads.filter_map(|name| Some(keyed(*preset, queries.get(&name)?)))
         });
         self.tables.ask_and_keep(&of_loads.collect::<Vec<_>>());
     }
@@ -259,7 +259,7 @@ impl<'a> Joint<'a> {
             parts.extend(now(preset, queries));
         }
         for (preset, mut queries) in members_of(self.with_known_sources(readers), settings) {
-            for metric in [Metric::Lag, Metric::Rate] {
+            for metric in kafka_metrics() {
                 let query = queries.remove(&of_members(metric.name()));
                 let name = of_members(&history_name(metric.name()));
                 drop(self.range(preset, query.map(|query| named(query, &name)), range));

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use jiff::Timestamp;
-use rebalancer_core::{Metric, Workload};
+use rebalancer_core::Workload;
 use rebalancer_io::clock::ServerClock;
 use rebalancer_io::joint::{Joint, View};
 use rebalancer_io::kafka::WithKafka;
@@ -317,8 +317,7 @@ impl Live {
             return kafka::find(view, settings, workload, at);
         }
         // Its clients tell of any of these, or there are none. What is told of single partitions is often not stored.
-        let is_told = view.has(Metric::Lag) || view.has(Metric::Rate) || view.has_partitions();
-        Ok(if is_told { KafkaSource::set(settings) } else { KafkaSource::none(settings) })
+        Ok(if view.knows_kafka() { KafkaSource::set(settings) } else { KafkaSource::none(settings) })
     }
 
     /// The presets whose lag and rate are asked for all workloads at once.

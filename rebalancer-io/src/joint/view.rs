@@ -18,8 +18,8 @@ use crate::metrics::detect::{
 };
 use crate::metrics::{
     ADDRESSES, ASSIGNED, ASSIGNOR, COMMITTED, END, KafkaPreset, LEAD, LOAD, MetricQuery, MetricsSource,
-    OWNED, OWNERS, OffsetQueries, QuerySet, QuerySettings, REBALANCE, START, is_client_of, of_preset,
-    pod_prefixes,
+    OWNED, OWNERS, OffsetQueries, QuerySet, QuerySettings, REBALANCE, START, is_client_of, is_kafka_metric,
+    kafka_metrics, of_preset, pod_prefixes,
 };
 use crate::prometheus::{LabelledSample, Point, QueryError, RawSample, Samples, Series, TimeRange, When};
 
@@ -82,9 +82,10 @@ impl<'j, 'a> View<'j, 'a> {
         self.is_told(self.source_of(metric), metric.name())
     }
 
-    /// Whether a client in any of the pods tells of partitions that it reads.
-    pub fn has_partitions(&self) -> bool {
-        self.is_told(self.settings.preset, OffsetQueries::COUNT)
+    /// Whether any of the pods has a metric from Kafka, or a client that tells of partitions that it reads.
+    pub fn knows_kafka(&self) -> bool {
+        kafka_metrics().any(|metric| self.has(metric))
+            || self.is_told(self.settings.preset, OffsetQueries::COUNT)
     }
 
     /// Whether a query has a row of any of the pods.
@@ -125,10 +126,7 @@ impl<'j, 'a> View<'j, 'a> {
 
     /// The preset under which the workload's own query of a metric is known.
     const fn source_of(&self, metric: Metric) -> KafkaPreset {
-        match metric {
-            Metric::Cpu | Metric::Memory => KafkaPreset::None,
-            Metric::Lag | Metric::Rate => self.settings.preset,
-        }
+        if is_kafka_metric(metric) { self.settings.preset } else { KafkaPreset::None }
     }
 
     /// The preset by which all were asked what `query` asks about this workload; `None` if that is no query of a metric by a

@@ -1,23 +1,26 @@
-//! CPU (in cores) and memory (the working set, in bytes) by pod from cAdvisor. Every container counts once.
-
-use rebalancer_core::Metric;
+//! Loads by pod from cAdvisor. Every container counts once.
 
 use super::preset::{fresh_pods, in_namespace};
 use super::settings::QuerySettings;
-use crate::prometheus::MetricQuery;
 use crate::promql::{duration, literal};
 
-pub(super) fn cpu(settings: &QuerySettings) -> MetricQuery {
-    let window = duration(settings.window);
-    let sum = by_pod(settings, "container_cpu_usage_seconds_total", |selector| {
-        format!("rate({selector}[{window}])")
-    });
-    MetricQuery::new(Metric::Cpu.name(), sum)
+/// A metric of cAdvisor.
+pub(super) enum ContainerSeries {
+    /// One that only rises; its load is what it rises by per second.
+    Counter(&'static str),
+    /// One that is the load.
+    Gauge(&'static str),
 }
 
-pub(super) fn memory(settings: &QuerySettings) -> MetricQuery {
-    let sum = by_pod(settings, "container_memory_working_set_bytes", of_the_running_container);
-    MetricQuery::new(Metric::Memory.name(), sum)
+impl ContainerSeries {
+    /// The load of each pod: the sum over its containers.
+    pub(super) fn by_pod(&self, settings: &QuerySettings) -> String {
+        let window = duration(settings.window);
+        match self {
+            Self::Counter(name) => by_pod(settings, name, |selector| format!("rate({selector}[{window}])")),
+            Self::Gauge(name) => by_pod(settings, name, of_the_running_container),
+        }
+    }
 }
 
 /// For minutes after a restart, the server returns the last value of the old container beside that of the new

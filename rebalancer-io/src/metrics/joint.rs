@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use rebalancer_core::{Metric, OffsetKind};
 
-use super::containers;
 use super::group::{ASSIGNED, LOAD, OWNERS, assignors, loads};
 use super::kafka::running_pods;
 use super::offsets::{LEAD, OWNED, OffsetQueries, Past};
 use super::preset::{fresh, joined, newest};
-use super::settings::{KafkaPreset, QuerySettings, Reach, SettingError};
+use super::queries::{container_metrics, kafka_metrics, of_preset};
+use super::settings::{KafkaPreset, QuerySettings, Reach};
 use crate::prometheus::MetricQuery;
 
 /// Label of an answer that names namespace and pod.
@@ -19,10 +19,13 @@ const PLACE_LABEL: &str = "place";
 
 /// What is asked about the pods of all workloads, whatever they read.
 pub(crate) fn container_queries(settings: &QuerySettings) -> Vec<(Metric, MetricQuery)> {
-    let presets = [(Metric::Cpu, containers::cpu(settings)), (Metric::Memory, containers::memory(settings))];
-    let is_wanted = |metric: Metric| settings.has_server && settings.own[metric].is_none();
-    let wanted = presets.into_iter().filter(|(metric, _)| is_wanted(*metric));
-    wanted.map(|(metric, query)| (metric, by_place(&query.name, &query.promql, &[], settings))).collect()
+    container_metrics().filter_map(|metric| Some((metric, of_all(metric, settings)?))).collect()
+}
+
+/// The query of a metric of all pods in reach; `None` where the preset has none, or the user wrote it.
+fn of_all(metric: Metric, settings: &QuerySettings) -> Option<MetricQuery> {
+    let query = of_preset(settings, metric).ok().flatten().filter(|_| settings.own[metric].is_none())?;
+    Some(by_place(&query.name, &query.promql, &[], settings))
 }
 
 /// Queries by their names.
@@ -38,10 +41,6 @@ fn by_name(queries: impl IntoIterator<Item = Option<MetricQuery>>) -> Queries {
 /// is one that the preset has none of, that is the user's own, and that is about one group.
 pub(crate) fn client_queries(preset: KafkaPreset, settings: &QuerySettings) -> Queries {
     let settings = &QuerySettings { preset, group: None, groups: Reach::One, ..settings.clone() };
-    let metric = |metric: Metric, query: Result<Option<MetricQuery>, SettingError>| {
-        let query = query.ok().flatten().filter(|_| settings.own[metric].is_none())?;
-        Some(by_place(&query.name, &query.promql, &[], settings))
-    };
     let by_partition = |name: &str, series: &str| {
         by_place(name, &one_client_label(series), &["topic", "partition", "client_id"], settings)
     };
@@ -56,15 +55,14 @@ pub(crate) fn client_queries(preset: KafkaPreset, settings: &QuerySettings) -> Q
         let each = format!("max by (namespace, pod, topic, partition) ({leads})");
         by_place(OffsetQueries::COUNT, &format!("count by (namespace, pod) ({each})"), &[], settings)
     });
-    by_name([
-        metric(Metric::Lag, preset.lag(settings)),
-        metric(Metric::Rate, preset.rate(settings)),
+    let loads = kafka_metrics().map(|metric| of_all(metric, settings));
+    by_name(loads.chain([
         partitions,
         preset.leads(settings).map(|leads| by_partition(LEAD, &leads)),
         owned(OWNED),
         owned(OWNERS),
         assigned.map(|series| by_place(ASSIGNED, &series, &["client_id"], settings)),
-    ])
+    ]))
 }
 
 /// The queries of a preset about the partitions of these consumer groups, as exporters outside the pods tell of them: [`COMMITTED`]
@@ -203,7 +201,8 @@ mod tests {
         let mut own = settings(Reach::One);
         own.own.cpu = Some("up".to_owned());
         own.group = Some("g".to_owned());
-        assert_eq!(container_queries(&own).len(), 1, "memory");
+        assert!(container_queries(&own).iter().any(|(metric, _)| *metric == Metric::Memory));
+        assert!(container_queries(&own).iter().all(|(metric, _)| *metric != Metric::Cpu));
         let clients = client_queries(KafkaPreset::KafkaExporter, &own);
         assert!(!clients.contains_key("lag"), "an exporter tells the lag of a group");
         assert!(clients.contains_key("rate") && clients.contains_key(ASSIGNED), "which the clients tell");

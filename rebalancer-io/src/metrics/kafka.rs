@@ -1,7 +1,5 @@
 //! Kafka lag and message rate by pod, for each supported exporter.
 
-use rebalancer_core::Metric;
-
 use super::client::{Client, JMX_DEFAULT, MICROMETER, OTEL};
 use super::exporter::{Exporter, KAFKA_EXPORTER};
 use super::kafka_direct;
@@ -16,7 +14,7 @@ const PARTITION: &str = "topic, partition";
 
 impl KafkaPreset {
     /// The lag query.
-    pub(super) fn lag(self, settings: &QuerySettings) -> Result<Option<MetricQuery>, SettingError> {
+    pub(super) fn lag(self, settings: &QuerySettings) -> Result<Option<String>, SettingError> {
         let promql = match self {
             Self::Micrometer => MICROMETER.lag(settings),
             Self::JmxDefault => JMX_DEFAULT.lag(settings),
@@ -32,11 +30,11 @@ impl KafkaPreset {
             Self::Kafka => self.with_group(settings).map(|_| kafka_direct::LAG.to_owned())?,
             Self::None => return Ok(None),
         };
-        Ok(Some(MetricQuery::new(Metric::Lag.name(), promql)))
+        Ok(Some(promql))
     }
 
     /// The rate query.
-    pub(super) fn rate(self, settings: &QuerySettings) -> Result<Option<MetricQuery>, SettingError> {
+    pub(super) fn rate(self, settings: &QuerySettings) -> Result<Option<String>, SettingError> {
         let promql = match self {
             Self::Micrometer | Self::KafkaExporter | Self::Kminion => MICROMETER.rate(settings),
             Self::JmxDefault => JMX_DEFAULT.rate(settings),
@@ -47,7 +45,7 @@ impl KafkaPreset {
             Self::Kafka => self.with_group(settings).map(|_| kafka_direct::RATE.to_owned())?,
             Self::None => return Ok(None),
         };
-        Ok(Some(MetricQuery::new(Metric::Rate.name(), promql)))
+        Ok(Some(promql))
     }
 
     /// The query for the consumer groups that this preset's source knows, and the label with their names;

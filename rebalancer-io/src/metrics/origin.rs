@@ -4,6 +4,7 @@
 use rebalancer_core::Metric;
 
 use super::preset::{in_namespace, select};
+use super::queries::container_metrics;
 use super::settings::QuerySettings;
 use crate::prometheus::MetricQuery;
 use crate::promql::{duration, joined_by_or, literal};
@@ -254,8 +255,8 @@ fn selector(family: &Family, settings: &QuerySettings) -> Option<String> {
     let is_own = |metric: Metric| settings.own[metric].is_some();
     let (metric, preset) = (family.metric, settings.preset);
     if metric == CPU {
-        // Memory shows the same difference between clusters, and it is a gauge.
-        if !settings.has_server || is_own(Metric::Cpu) && is_own(Metric::Memory) {
+        // Every metric of containers shows the same difference between clusters; this one is no gauge.
+        if !settings.has_server || container_metrics().all(is_own) {
             return None;
         }
         let labels = match (&settings.container, family.part) {

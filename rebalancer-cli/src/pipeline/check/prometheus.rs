@@ -9,7 +9,7 @@ use rebalancer_core::{Engine, Fact, Metric, VetoBy, Workload};
 use rebalancer_io::facts::{FactFinder, Kept, WITH_A_PAST};
 use rebalancer_io::metrics::{
     FactQueries, KafkaPreset, MetricQuery, MetricsSource, OriginQueries, QuerySet, QuerySettings,
-    SourceSeries, VetoQuery, mark_stale, query_variable,
+    SourceSeries, VetoQuery, is_kafka_metric, mark_stale, query_variable,
 };
 use rebalancer_io::origin::one_origin;
 use rebalancer_io::prometheus::{ErrorKind, LabelledSample, PrometheusClient, QueryError, Samples, Server};
@@ -123,7 +123,7 @@ impl Asking<'_> {
                     let is_fresh = self.judge(metric, query, &answer, category);
                     self.age(metric, queries, &mut answer, category);
                     let is_usable = is_fresh && self.is_enough(&having(&answer));
-                    decidable |= is_usable && matches!(metric, Metric::Cpu | Metric::Lag);
+                    decidable |= is_usable && Metric::TRIGGERS.contains(&metric);
                 }
                 Err(error) => {
                     let is_unreachable = matches!(*error.kind, ErrorKind::Transport(_));
@@ -154,7 +154,7 @@ impl Asking<'_> {
         let answered = having(answer);
         let matched = self.workload.living().filter(|pod| answered.contains(pod.name.as_str())).count();
         let is_kafka = self.settings.preset == KafkaPreset::Kafka && self.settings.own[metric].is_none();
-        if is_kafka && matches!(metric, Metric::Lag | Metric::Rate) {
+        if is_kafka && is_kafka_metric(metric) {
             let hint = "a pod has none without a member of the group, with a partition that was never committed, or while \
                         partitions are dealt";
             let found = format!("{metric}: {matched} of {living} live pods, from Kafka itself");
@@ -190,7 +190,7 @@ impl Asking<'_> {
     fn some_missing(&self, metric: Metric, matched: usize) -> String {
         let left_out =
             "pods without a sample are left out; a metric that too few pods have is ignored (MIN_COVERAGE)";
-        let is_preset = matches!(metric, Metric::Lag | Metric::Rate) && self.settings.own[metric].is_none();
+        let is_preset = is_kafka_metric(metric) && self.settings.own[metric].is_none();
         match is_preset.then(|| self.better_preset(metric, matched)).flatten() {
             Some(better) => format!("{left_out}; {better}"),
             None => left_out.to_owned(),
@@ -212,7 +212,7 @@ impl Asking<'_> {
         if self.settings.own[metric].is_some() {
             return format!("{none}: correct {variable}");
         }
-        if matches!(metric, Metric::Cpu | Metric::Memory) {
+        if !is_kafka_metric(metric) {
             return format!(
                 "{none}: it comes from the kubelet (cAdvisor): is that scraped by this server, and with the \
                  labels namespace and pod? are KUBE_NAMESPACE and CONTAINER right? else set {variable}"
