@@ -30,7 +30,7 @@ impl FromStr for Sweep {
             Some((name.trim(), [from, to, step]))
         };
         let (name, numbers) = parts().ok_or(shape)?;
-        let metric = [Metric::Cpu, Metric::Lag].into_iter().find(|metric| metric.name() == name);
+        let metric = Metric::TRIGGERS.into_iter().find(|metric| metric.name() == name);
         let metric = metric.ok_or_else(|| format!("only cpu and lag have a threshold; {shape}"))?;
         let read = |text: &str| values::ratio(text.trim()).map_err(|error| format!("{text:?}: {error}"));
         let [from, to, step] = numbers.map(read);

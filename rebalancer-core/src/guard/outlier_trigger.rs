@@ -36,7 +36,7 @@ pub fn outlier_trigger(
     rule: &OutlierTrigger,
 ) -> Option<(Metric, usize)> {
     analysis.outliers()?;
-    [Metric::Cpu, Metric::Lag]
+    Metric::TRIGGERS
         .into_iter()
         .filter(|metric| analysis.coverage()[*metric].is_usable())
         .find_map(|metric| Some((metric, hot_pod(analysis, facts.past[metric].known()?, metric, rule)?)))

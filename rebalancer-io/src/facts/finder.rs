@@ -8,7 +8,6 @@ use rebalancer_core::guard::Persistence;
 use rebalancer_core::{Fact, Facts, LivePod, Metric, PerMetric};
 
 use super::history::Kept;
-use super::windows::TRIGGERS;
 use crate::metrics::{AT_ONCE, AtMost, FactQueries, MetricsSource};
 use crate::prometheus::{ErrorKind, QueryError, TransportError};
 
@@ -44,7 +43,7 @@ impl<'a> FactFinder<'a> {
                 metrics.contains(&metric).then(|| scope.spawn(move || self.past(metric, live, rule, kept)))
             });
             let last_replacement = scope.spawn(|| self.last_replacement(live));
-            let past_spread = TRIGGERS
+            let past_spread = Metric::TRIGGERS
                 .map(|metric| (metric, scope.spawn(move || self.past_spread(metric, live, rollout_age))));
             let partitions = scope.spawn(|| self.partitions(live));
             let exported_assignor = scope.spawn(|| self.assignor());

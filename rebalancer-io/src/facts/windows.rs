@@ -10,9 +10,6 @@ use crate::metrics::{FactQueries, MetricQuery};
 use crate::prometheus::When;
 use crate::promql::duration;
 
-/// The metrics that have a threshold.
-pub(super) const TRIGGERS: [Metric; 2] = [Metric::Cpu, Metric::Lag];
-
 /// A query, and the time that it is about.
 pub type Question = (MetricQuery, When);
 
@@ -54,7 +51,7 @@ pub fn window_questions(
         ask(judged, "before", earlier);
     }
     if let Some(window) = PastSpread::window(live, rollout_age) {
-        let of_triggers = TRIGGERS.into_iter().filter_map(|metric| queries.metric(metric));
+        let of_triggers = Metric::TRIGGERS.into_iter().filter_map(|metric| queries.metric(metric));
         questions.extend(of_triggers.map(|query| window_question(query, "before_all", window, at)));
     }
     questions

@@ -61,7 +61,7 @@ pub fn judge(
     let Some(settings) = variants.first() else { return Ok(None) };
     let known = moment.known(workload, settings)?;
     let measured = |metric| known.joined.loads[metric].iter().any(|load| !load.is_nan());
-    if !measured(Metric::Cpu) && !measured(Metric::Lag) {
+    if !Metric::TRIGGERS.into_iter().any(measured) {
         return Ok(None);
     }
     let per_variant = variants

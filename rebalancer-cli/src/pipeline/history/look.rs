@@ -50,9 +50,6 @@ const MOST_ON_A_PAGE: usize = 10;
 /// The time after which the page of a decision does without the past, so that it is no large part of the run.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The metrics whose spread has a threshold.
-const COMPARED: [Metric; 2] = [Metric::Cpu, Metric::Lag];
-
 /// Maximum number of samples of one side: with more pods the steps are longer than a minute.
 const MOST_SAMPLES: usize = 200_000;
 
@@ -347,9 +344,9 @@ fn compare(
     let read = &read;
     let mut found = PerMetric::default();
     thread::scope(|scope| {
-        let asked = COMPARED
+        let asked = Metric::TRIGGERS
             .map(|metric| [sides.before, sides.after].map(|start| scope.spawn(move || read(metric, start))));
-        for (metric, threads) in COMPARED.into_iter().zip(asked) {
+        for (metric, threads) in Metric::TRIGGERS.into_iter().zip(asked) {
             let [before, after] = threads.map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).transpose()
             });

@@ -87,7 +87,7 @@ fn pods(replacement: &ReplacementReport) -> impl Iterator<Item = &String> {
 
 /// The numbers behind the sentence.
 fn spreads(replacement: &ReplacementReport) -> Markup {
-    let known = [Metric::Cpu, Metric::Lag]
+    let known = Metric::TRIGGERS
         .into_iter()
         .filter_map(|metric| Some((metric, replacement.spreads[metric].as_ref()?)));
     let rows = html! {

@@ -30,7 +30,7 @@ struct Form {
 
 const ALL: &[Metric] = &Metric::ALL;
 /// The metrics that can ask for a rotation.
-const TRIGGERS: &[Metric] = &[Metric::Cpu, Metric::Lag];
+const TRIGGERS: &[Metric] = &Metric::TRIGGERS;
 
 /// All columns.
 const FULL: Form =
