@@ -12,6 +12,8 @@ pub struct Shown {
     pub column: &'static str,
     /// The heading of its column on a page, with the unit if the loads lack it.
     pub heading: &'static str,
+    /// Its spread in a sentence.
+    pub spread: &'static str,
     /// The unit after a load.
     unit: &'static str,
     /// A load without its unit.
@@ -20,13 +22,40 @@ pub struct Shown {
 
 /// How a metric is shown.
 pub const fn shown(metric: Metric) -> Shown {
-    let (title, column, heading, unit, short): (_, _, _, _, fn(f64) -> String) = match metric {
-        Metric::Cpu => ("CPU", "CPU", "CPU, cores", " cores", three_digits),
-        Metric::Memory => ("Memory", "MEMORY", "Memory", "", bytes),
-        Metric::Lag => ("Kafka lag", "LAG", "Lag, msgs", " msgs", messages),
-        Metric::Rate => ("Message rate", "RATE", "Rate, msgs/s", " msgs/s", thousands),
-    };
-    Shown { title, column, heading, unit, short }
+    match metric {
+        Metric::Cpu => Shown {
+            title: "CPU",
+            column: "CPU",
+            heading: "CPU, cores",
+            spread: "the CPU spread",
+            unit: " cores",
+            short: three_digits,
+        },
+        Metric::Memory => Shown {
+            title: "Memory",
+            column: "MEMORY",
+            heading: "Memory",
+            spread: "the memory spread",
+            unit: "",
+            short: bytes,
+        },
+        Metric::Lag => Shown {
+            title: "Kafka lag",
+            column: "LAG",
+            heading: "Lag, msgs",
+            spread: "the lag spread",
+            unit: " msgs",
+            short: messages,
+        },
+        Metric::Rate => Shown {
+            title: "Message rate",
+            column: "RATE",
+            heading: "Rate, msgs/s",
+            spread: "the spread of the message rate",
+            unit: " msgs/s",
+            short: thousands,
+        },
+    }
 }
 
 /// A load with its unit: `0.94 cores`, `1.18 GiB`, `14.8k msgs`, `5.1k msgs/s`.

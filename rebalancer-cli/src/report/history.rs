@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
+use crate::format::metric::shown;
 use crate::format::number::ratio;
 use crate::format::text::{count, spaced};
 use crate::report::WorkloadReport;
@@ -215,12 +216,7 @@ pub fn judged(
 /// What became of the spreads, in words.
 fn told(trends: &[(Metric, &SpreadChange, Trend)]) -> String {
     let words = trends.iter().map(|(metric, change, trend)| {
-        let name = match metric {
-            Metric::Cpu => "the CPU spread",
-            Metric::Lag => "the lag spread",
-            Metric::Memory => "the memory spread",
-            Metric::Rate => "the spread of the message rate",
-        };
+        let name = shown(*metric).spread;
         let (before, after) = (ratio(change.before), ratio(change.after));
         match trend {
             Trend::Fell => format!("{name} fell from {before} to {after}"),
@@ -309,7 +305,7 @@ mod tests {
         let mut found = PerMetric::default();
         (found[Metric::Cpu], found[Metric::Lag]) =
             (cpu.map(|(a, b)| change(a, b)), lag.map(|(a, b)| change(a, b)));
-        let threshold = |metric| matches!(metric, Metric::Cpu | Metric::Lag).then_some(0.3);
+        let threshold = |metric| Metric::TRIGGERS.contains(&metric).then_some(0.3);
         let (helped, sentence, _) = super::judged(&Ok(found), threshold);
         (helped, sentence)
     }

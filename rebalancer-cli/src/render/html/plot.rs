@@ -319,7 +319,7 @@ fn height(place: usize) -> f64 {
 /// At most six round numbers from 0 to at most `most`.
 fn ticks(metric: Metric, most: f64) -> Vec<f64> {
     let rough = most / 4.0;
-    let step = if metric == Metric::Memory {
+    let step = if metric.unit() == "bytes" {
         rough.log2().ceil().exp2()
     } else {
         let unit = 10_f64.powf(rough.log10().floor());
