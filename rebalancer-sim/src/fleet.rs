@@ -119,15 +119,20 @@ pub fn instant_answer(
 }
 
 /// Loads of an average pod.
-const TYPICAL: PerMetric<f64> =
+pub const TYPICAL: PerMetric<f64> =
     PerMetric { cpu: 0.6, memory: 512.0 * 1024.0 * 1024.0, lag: 4_000.0, rate: 350.0 };
+
+/// Names in a query that tell which metric it asks for.
+pub(crate) const TELLTALES: PerMetric<&str> = PerMetric {
+    cpu: "container_cpu_usage_seconds_total",
+    memory: "container_memory_working_set_bytes",
+    lag: "records_lag",
+    rate: "records_consumed_total",
+};
 
 /// Bytes and messages are counted, cores and rates are not.
 fn in_whole_units(metric: Metric, load: f64) -> f64 {
-    match metric {
-        Metric::Memory | Metric::Lag => load.round(),
-        Metric::Cpu | Metric::Rate => load,
-    }
+    if matches!(metric.unit(), "bytes" | "messages") { load.round() } else { load }
 }
 
 fn fresh_name(rng: &mut Rng, replica_set: &str, taken: &mut BTreeSet<String>) -> String {

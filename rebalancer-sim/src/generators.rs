@@ -88,8 +88,8 @@ pub fn pods(
     most: usize,
     sample: impl Strategy<Value = f64> + Clone + 'static,
 ) -> impl Strategy<Value = Vec<PodState>> + Clone {
-    let samples = vec(prop::option::weighted(0.93, sample), 4);
-    let presence = prop::array::uniform4(prop::bool::weighted(0.85));
+    let samples = vec(prop::option::weighted(0.93, sample), Metric::ALL.len());
+    let presence = Metric::ALL.map(|_| prop::bool::weighted(0.85));
     (vec(samples, 0..=most), presence).prop_flat_map(|(rows, presence)| {
         let names = shuffled_names(rows.len());
         names.prop_map(move |names| {
@@ -133,7 +133,8 @@ pub fn thresholds() -> impl Strategy<Value = Thresholds> + Clone {
 
 fn any_weights() -> impl Strategy<Value = PerMetric<f64>> + Clone {
     let weight = prop_oneof![Just(0.0), 0.0..10.0_f64];
-    prop::array::uniform4(weight)
+    Metric::ALL
+        .map(|_| weight.clone())
         .prop_filter("at least one weight", |weights| weights.iter().any(|weight| *weight > 0.0))
         .prop_map(|weights| PerMetric::from_fn(|metric| weights[metric.index()]))
 }

@@ -16,6 +16,7 @@ use rebalancer_core::{Metric, PerMetric};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::fleet::TELLTALES;
 use crate::http;
 use crate::http::SimRequest;
 use crate::transcript::Transcript;
@@ -24,14 +25,6 @@ pub use loads::PodLoads;
 
 /// The moment of all recorded answers, in seconds since 1970, as it stands in their bodies.
 const RECORDED_AT: &str = "1795410000";
-
-/// Names in a query that tell which metric it asks for.
-const TELLTALES: [(&str, Metric); 4] = [
-    ("container_cpu_usage_seconds_total", Metric::Cpu),
-    ("container_memory_working_set_bytes", Metric::Memory),
-    ("records_lag", Metric::Lag),
-    ("records_consumed_total", Metric::Rate),
-];
 
 /// Parts of queries that ask for the consumer group: its partitions and their past, clients and assignor.
 const OF_THE_GROUP: [&str; 6] = [
@@ -301,10 +294,7 @@ impl Shared {
         }
         let is_of_partitions =
             |text: &str| OF_THE_GROUP.iter().any(|part| *part != "\"place\"" && text.contains(part));
-        let metric_of = |text: &str| {
-            let named = TELLTALES.iter().find(|(name, _)| text.contains(name));
-            named.filter(|_| !is_of_partitions(text)).map(|(_, metric)| *metric)
-        };
+        let metric_of = |text: &str| asked_metric(text).filter(|_| !is_of_partitions(text));
         if let Some(table) = &*lock(&self.loads) {
             if query.contains(loads::PART_LABEL) {
                 return ok(loads::answer_parts(table, metric_of, query, RECORDED_AT));
@@ -317,11 +307,16 @@ impl Shared {
         if OF_THE_GROUP.iter().chain(&NOT_EXPORTED).any(|part| query.contains(part)) {
             return ok(NOTHING.into());
         }
-        match TELLTALES.iter().find(|(name, _)| query.contains(name)) {
-            Some((_, metric)) => lock(&self.answers)[*metric].clone(),
+        match asked_metric(query) {
+            Some(metric) => lock(&self.answers)[metric].clone(),
             None => Transcript { code: 400, headers: Vec::new(), body: b"no such metric here\n".to_vec() },
         }
     }
+}
+
+/// The metric that a query asks for.
+fn asked_metric(query: &str) -> Option<Metric> {
+    Metric::ALL.into_iter().find(|metric| query.contains(TELLTALES[*metric]))
 }
 
 /// Start, end and step of a range query in seconds; `None` where it is none.

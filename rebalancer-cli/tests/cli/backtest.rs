@@ -4,6 +4,7 @@ use std::fs;
 
 use jiff::Timestamp;
 use rebalancer_core::Metric;
+use rebalancer_sim::fleet::TYPICAL;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -77,8 +78,8 @@ fn the_past_is_asked_in_ranges_and_nothing_is_changed() {
     assert_eq!(report["thresholds"][0]["outcomes"], json!({"balanced": 25}));
     let asked = servers.metrics.requests();
     let ranges = asked.iter().filter(|request| request.path() == "/api/v1/query_range").count();
-    assert_eq!(ranges, 4, "a range for each metric");
-    assert_eq!(asked.len(), 5, "and whose series they are, but nothing more where nothing is over");
+    assert_eq!(ranges, Metric::ALL.len(), "a range for each metric");
+    assert_eq!(asked.len(), ranges + 1, "and whose series they are, but nothing more where nothing is over");
     assert!(servers.cluster.requests().iter().all(|request| request.method == "GET"));
 }
 
@@ -230,9 +231,7 @@ fn a_backtest_cures_a_pod_of_a_stateful_set_once_a_day() {
     let specs = [Spec::stateful_set("shop", "orders", cores)];
     let fleets = Fleets::of(&specs).loaded(&specs, |metric, cores| match metric {
         Metric::Cpu => Some(cores),
-        Metric::Memory => Some(1e8),
-        Metric::Lag => Some(2_000.0),
-        Metric::Rate => Some(100.0),
+        metric => Some(TYPICAL[metric]),
     });
     let folder = TempDir::new().expect("a folder for temporary files");
     for name in ["a.jsonl", "b.jsonl"] {

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use rebalancer_core::{Metric, PerMetric};
 use rebalancer_sim::apiserver::{ApiServer, Fleet, SimRequest, WorkloadKind};
+use rebalancer_sim::fleet::TYPICAL;
 use rebalancer_sim::metrics_server::{MetricsServer, PodLoads};
 use serde_json::{Value, json};
 
@@ -72,16 +73,18 @@ impl Spec {
     }
 }
 
+/// Queries of a scan of which nothing is over a threshold: the known series, each metric, the origin, the number of partitions.
+pub const QUERIES_OF_A_SCAN: usize = Metric::ALL.len() + 3;
+
 /// The loads of a pod by its cores.
 pub type Loads = fn(Metric, f64) -> Option<f64>;
 
-/// Memory and lag as uneven as CPU, and no rate.
+/// All as uneven as CPU, and no rate.
 fn usual(metric: Metric, cores: f64) -> Option<f64> {
     match metric {
         Metric::Cpu => Some(cores),
-        Metric::Memory => Some(1e8 * cores),
-        Metric::Lag => Some(4_000.0 * cores),
         Metric::Rate => None,
+        metric => Some(TYPICAL[metric] * cores),
     }
 }
 

@@ -4,11 +4,12 @@ use std::fs;
 
 use rebalancer_core::Metric;
 use rebalancer_sim::apiserver::{Effect, Fault};
+use rebalancer_sim::fleet::TYPICAL;
 use rebalancer_sim::transcript::Transcript;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fleets::{Fleets, Spec, hot, make_canary, rows, told};
+use crate::fleets::{Fleets, QUERIES_OF_A_SCAN, Spec, hot, make_canary, rows, told};
 
 /// Workloads of two namespaces, some of one name.
 fn workloads() -> Vec<Spec> {
@@ -80,9 +81,8 @@ fn as_plan(fleets: &Fleets, env: &[(&str, &str)]) -> Vec<Value> {
 fn clients_that_tell_only_their_rate_have_the_verdict_of_plan() {
     let fleets = start().loaded(&workloads(), |metric, cores| match metric {
         Metric::Cpu => Some(cores),
-        Metric::Memory => Some(1e8),
-        Metric::Lag => None,
         Metric::Rate => Some(500.0 / cores),
+        metric => (metric != Metric::Lag).then_some(TYPICAL[metric]),
     });
     let found = as_plan(&fleets, &[("GUARDS", "off")]);
     assert!(found[0]["report"]["statistics"]["rate"]["cv"].is_number(), "{}", found[0]);
@@ -103,9 +103,7 @@ fn the_volumes_of_a_sick_pod_count_as_in_plan() {
     });
     let fleets = fleets.loaded(&specs, |metric, cores| match metric {
         Metric::Cpu => Some(cores),
-        Metric::Memory => Some(1e8),
-        Metric::Lag => Some(2_000.0),
-        Metric::Rate => Some(100.0),
+        metric => Some(TYPICAL[metric]),
     });
     let by_cause = ("STRATEGY", "by_cause");
     let found = as_plan(&fleets, &[by_cause]);
@@ -164,9 +162,8 @@ fn all_workloads_are_asked_about_at_once() {
     let apps = "GET /apis/apps/v1";
     let lists = ["replicasets", "deployments", "statefulsets"].map(|kind| format!("{apps}/{kind}"));
     assert_eq!(fleets.asked(), [&["GET /api/v1/pods".to_owned()], lists.as_slice()].concat());
-    let told = "the known series, four metrics, the origin, the number of partitions";
-    assert_eq!(fleets.metrics.requests().len(), 7, "{told}");
-    assert_eq!(done.json()["requests"], json!({"kubernetes": 4, "prometheus": 7}));
+    assert_eq!(fleets.metrics.requests().len(), QUERIES_OF_A_SCAN);
+    assert_eq!(done.json()["requests"], json!({"kubernetes": 4, "prometheus": QUERIES_OF_A_SCAN}));
     let query = fleets.metrics.requests()[1].parameter("query").unwrap_or_default();
     assert!(query.contains("namespace=~\"shop|warehouse\""), "{query}");
 }
@@ -186,7 +183,7 @@ fn many_workloads_are_asked_about_by_as_many_queries() {
     let count = |path: &str| asked.iter().filter(|asked| asked.ends_with(path)).count();
     let lists = ["/pods", "/replicasets", "/deployments", "/statefulsets"].map(count);
     assert_eq!((lists, asked.len()), ([4, 2, 2, 1], 9), "{asked:?}");
-    assert_eq!(done.json()["requests"], json!({"kubernetes": 9, "prometheus": 7}));
+    assert_eq!(done.json()["requests"], json!({"kubernetes": 9, "prometheus": QUERIES_OF_A_SCAN}));
 }
 
 #[test]
@@ -213,7 +210,7 @@ fn the_past_of_all_that_are_uneven_is_asked_for_together() {
 
 /// Some are uneven, all read partitions of which clients tell: as many queries, however many are even.
 #[test]
-fn uneven_workloads_that_read_kafka_are_asked_about_by_twelve_queries() {
+fn uneven_workloads_that_read_kafka_are_asked_about_by_a_fixed_number_of_queries() {
     for more in [0, 40] {
         let mut specs = workloads();
         specs.extend((0..more).map(|number: usize| {
@@ -221,9 +218,7 @@ fn uneven_workloads_that_read_kafka_are_asked_about_by_twelve_queries() {
         }));
         let fleets = Fleets::of(&specs).loaded(&specs, |metric, cores| match metric {
             Metric::Cpu => Some(cores),
-            Metric::Memory => Some(1e8),
-            Metric::Lag => Some(4_000.0 * cores),
-            Metric::Rate => Some(100.0 * cores),
+            metric => Some(TYPICAL[metric] * cores),
         });
         let mut counts: Vec<Value> = Vec::new();
         for spec in &specs {
@@ -242,7 +237,7 @@ fn uneven_workloads_that_read_kafka_are_asked_about_by_twelve_queries() {
         let done = fleets.run(&["scan", "-A"], &[]);
         let asked = fleets.metrics.requests();
         let texts: Vec<String> = asked.iter().filter_map(|asked| asked.parameter("query")).collect();
-        assert_eq!(done.json()["requests"]["prometheus"], 12, "{texts:#?}");
+        assert_eq!(done.json()["requests"]["prometheus"], QUERIES_OF_A_SCAN + 5, "{texts:#?}");
         let ranges: Vec<String> = asked
             .iter()
             .filter(|asked| asked.path().ends_with("_range"))

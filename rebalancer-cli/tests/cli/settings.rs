@@ -34,7 +34,7 @@ const OF_A_DECISION: [(&str, &str); 55] = [
     ("FLOORS", "lag=1,lag=2"),
     ("LAG_FLOOR", "NaN"),
     ("SCORE_WEIGHTS", "cpu"),
-    ("SCORE_WEIGHTS", "disk=1"),
+    ("SCORE_WEIGHTS", "nothing=1"),
     ("SCORE_WEIGHTS", "cpu=1,cpu=2"),
     ("SCORE_WEIGHTS", "cpu=-1"),
     ("SCORE_WEIGHTS", "cpu=NaN"),

@@ -60,10 +60,10 @@ fn same_target(
 
 /// Every load known: all pods are candidates.
 fn complete_pods() -> impl Strategy<Value = Vec<PodState>> {
-    let row = [load().boxed(), load().boxed(), load().boxed(), load().boxed()];
+    let row = Metric::ALL.map(|_| load());
     prop::collection::vec(row, 3..40).prop_map(|rows| {
         let name = |index: usize| format!("orders-{:02}", (index * 17 + 5) % 41);
-        let fill = |(index, row): (usize, [f64; 4])| {
+        let fill = |(index, row): (usize, [f64; Metric::ALL.len()])| {
             let loads = Metric::ALL.into_iter().zip(row);
             loads.fold(PodState::new(name(index)), |pod, (metric, load)| pod.with(metric, load))
         };

@@ -48,7 +48,7 @@ fn a_share_of_the_pods_is_not_rounded_up() {
 
 #[test]
 fn weights_that_add_up_to_infinity_are_refused() {
-    let weights = PerMetric { cpu: f64::MAX, memory: f64::MAX, lag: 0.0, rate: 0.0 };
+    let weights = PerMetric::from_fn(|_| f64::MAX);
     let error = Thresholds { weights, ..Thresholds::default() }.validate().expect_err("an infinite sum");
     assert_eq!(
         error.to_string(),

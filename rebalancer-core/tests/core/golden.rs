@@ -145,7 +145,7 @@ fn check_floored(case: &Value) {
 fn check_score(case: &Value) {
     let id = text(&case["id"]);
     let expected = &case["expected"];
-    let each = |of: &Value| PerMetric::from_fn(|metric| number(&of[metric.name()]));
+    let each = |of: &Value| PerMetric::from_fn(|metric| of[metric.name()].as_f64().unwrap_or_default());
     let floors = each(&case["floors"]);
     let thresholds = Thresholds {
         min_pods: usize::try_from(case["min_pods"].as_u64().expect("a count")).expect("a small count"),

@@ -1,6 +1,8 @@
 //! The fast paths beside naive twins: sums in lanes and blocks beside exact arithmetic, and the engine
 //! beside loops over pods, to the last bit, at every length around the end of a lane or a block.
 
+use std::mem;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -79,8 +81,8 @@ fn column(count: usize) -> impl Strategy<Value = Vec<f64>> {
 }
 
 fn columns() -> impl Strategy<Value = PerMetric<Vec<f64>>> {
-    let columns = length().prop_flat_map(|count| [(); 4].map(|()| column(count).boxed()));
-    columns.prop_map(|[cpu, memory, lag, rate]| PerMetric { cpu, memory, lag, rate })
+    let columns = length().prop_flat_map(|count| Metric::ALL.map(|_| column(count).boxed()));
+    columns.prop_map(|mut columns| PerMetric::from_fn(|metric| mem::take(&mut columns[metric.index()])))
 }
 
 /// Names whose order is not that of the pods.

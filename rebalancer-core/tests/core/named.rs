@@ -1,10 +1,11 @@
 //! Answers without a list of live pods, against a join over exactly the pods that they name.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rebalancer_core::{Freshness, Join, JoinError, Joined, LivePod, PerMetric, Sample};
+use rebalancer_core::{Freshness, Join, JoinError, Joined, LivePod, Metric, PerMetric, Sample};
 use rebalancer_sim::generators::sample;
 
 const NOW_S: f64 = 1_000.0;
@@ -31,12 +32,9 @@ fn answers() -> impl Strategy<Value = PerMetric<Vec<Row>>> {
             pods.into_iter().zip(rows).map(|(pod, (value, time_ms))| (pod, value, time_ms)).collect()
         })
     };
-    (answer(), answer(), answer(), answer()).prop_map(|(cpu, memory, lag, rate)| PerMetric {
-        cpu,
-        memory,
-        lag,
-        rate,
-    })
+    Metric::ALL
+        .map(|_| answer())
+        .prop_map(|mut answers| PerMetric::from_fn(|metric| mem::take(&mut answers[metric.index()])))
 }
 
 fn name(pod: usize) -> String {

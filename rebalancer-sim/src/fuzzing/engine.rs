@@ -125,6 +125,9 @@ fn bits(input: &mut Unstructured<'_>) -> Result<f64> {
 }
 
 fn per_metric(input: &mut Unstructured<'_>) -> Result<PerMetric<f64>> {
-    let values = [bits(input)?, bits(input)?, bits(input)?, bits(input)?];
-    Ok(PerMetric::from_fn(|metric| values[metric.index()]))
+    let mut values: PerMetric<f64> = PerMetric::default();
+    for metric in Metric::ALL {
+        values[metric] = bits(input)?;
+    }
+    Ok(values)
 }

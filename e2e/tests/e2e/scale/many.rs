@@ -8,6 +8,7 @@ use std::time::Duration;
 use e2e::{Finished, Running, released, require};
 use rebalancer_core::{Metric, PerMetric};
 use rebalancer_sim::apiserver::{ApiServer, Fleet};
+use rebalancer_sim::fleet::TYPICAL;
 use rebalancer_sim::metrics_server::{MetricsServer, PodLoads};
 
 const WORKLOADS: usize = 1_000;
@@ -63,9 +64,8 @@ fn servers() -> (ApiServer, MetricsServer) {
             let reads = !number.is_multiple_of(UNEVEN);
             let load = |metric| match metric {
                 Metric::Cpu => Some(cores),
-                Metric::Memory => Some(4e8),
-                Metric::Lag => reads.then_some(1_000.0),
-                Metric::Rate => reads.then_some(400.0),
+                Metric::Lag | Metric::Rate if !reads => None,
+                metric => Some(TYPICAL[metric]),
             };
             PodLoads { namespace: namespace.clone(), pod: pod.clone(), loads: PerMetric::from_fn(load) }
         }));

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use jiff::Timestamp;
-use rebalancer_core::Metric;
 use rebalancer_io::metrics::{MetricQuery, MetricsSource};
 use rebalancer_io::prometheus::{
     Auth, ErrorKind, HttpTransport, PrometheusClient, QueryError, SecretSource, SecretString, TimeRange,
@@ -235,11 +234,11 @@ fn the_recordings_of_testdata_replay_the_answers_they_were_made_of() {
         let snapshot = Snapshot::open(folder.path(), &wanted).expect("a snapshot");
         assert_eq!(snapshot.evaluation_time(), Some(recording.evaluation_time));
         let client = PrometheusClient::over(Replay::new(&recording, file), MAX_BYTES);
-        for metric in Metric::ALL {
+        for (metric, answer) in snapshot.answers.iter().filter(|(_, answer)| answer.is_some()) {
             let name = metric.name();
             let query = MetricQuery::new(name, recording.promql(name).expect("a query"));
             let replayed = client.instant(&query, recording.evaluation_time).expect(name);
-            assert_eq!(snapshot.answers[metric].as_ref(), Some(&replayed), "{file} {name}");
+            assert_eq!(answer.as_ref(), Some(&replayed), "{file} {name}");
         }
     }
 }
