@@ -474,3 +474,21 @@ pub struct ThresholdsReport {
     #[serde(default)]
     pub weights: PerMetric<f64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, from_value, json};
+
+    use super::*;
+
+    /// A metric that came later may be absent: its field of [`PerMetric`] has a default.
+    #[test]
+    fn reports_with_the_metrics_of_the_first_version_are_read() {
+        let each = |value: Value| json!({"cpu": value, "memory": value, "lag": value, "rate": value});
+        let coverage = json!({"asked": true, "having": 3, "needed": 3, "eligible": 3, "usable": true});
+        let coverage: PerMetric<CoverageReport> = from_value(each(coverage)).expect("the coverage");
+        assert!(coverage.rate.usable);
+        let weights: PerMetric<f64> = from_value(each(json!(0.25))).expect("the weights");
+        assert_eq!(weights.iter().map(|(_, weight)| weight).sum::<f64>(), 1.0);
+    }
+}

@@ -150,7 +150,7 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Knows only the live pods. All four metrics count as queried; if fewer were, set [`Facts::asked`].
+    /// Knows only the live pods. All metrics count as queried; if fewer were, set [`Facts::asked`].
     ///
     /// ```
     /// use rebalancer_core::kafka::Assignor;

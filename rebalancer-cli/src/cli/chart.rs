@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::{Arg, Command};
 use jsonschema::Validator;
+use rebalancer_core::Metric;
 use serde_json::{Value, json};
 
 use crate::cli::{secrets, usage};
@@ -127,9 +128,11 @@ fn the_chart_has_the_time_limits_of_the_program() {
 fn the_chart_takes_the_values_that_the_program_takes() {
     let (command, document) = (usage::command(), document());
     let (validator, settings) = (validator(&document), settings(&command));
+    let of_metrics = Metric::ALL.map(|metric| format!("{metric}=1"));
+    let of_metrics = [&of_metrics[..], &[of_metrics.join(",")]].concat();
     let mut unequal = Vec::new();
     for (name, arg) in settings.iter().filter(|(name, _)| !SET_BY_CHART.contains(&name.as_str())) {
-        for probe in PROBES {
+        for probe in PROBES.into_iter().chain(of_metrics.iter().map(String::as_str)) {
             let (chart, program) =
                 (validator.is_valid(&json!({ name.as_str(): probe })), takes(&command, arg, probe));
             // Free text is parsed further when it is used.

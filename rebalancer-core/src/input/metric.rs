@@ -1,8 +1,8 @@
-//! The four metrics, and one value for each of them.
+//! The metrics, and one value for each of them.
 
 use core::ops::{Index, IndexMut};
 
-/// The four metrics of a pod, in the order of every table and array of this crate.
+/// The metrics of a pod, in the order of every table and array of this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::IntoStaticStr)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 #[strum(serialize_all = "lowercase")]
@@ -21,7 +21,7 @@ impl Metric {
     /// All metrics, in index order.
     pub const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Lag, Self::Rate];
 
-    /// The metrics whose spread can trigger a rotation.
+    /// The metrics whose spread can trigger a rotation: those with a threshold.
     pub const TRIGGERS: [Self; 2] = [Self::Cpu, Self::Lag];
 
     /// Position in [`Metric::ALL`] and in every array indexed by metric.
@@ -96,7 +96,8 @@ impl<T> PerMetric<T> {
     /// The values themselves with their metrics, in index order.
     pub fn into_pairs(self) -> impl Iterator<Item = (Metric, T)> {
         let Self { cpu, memory, lag, rate } = self;
-        Metric::ALL.into_iter().zip([cpu, memory, lag, rate])
+        let values: [T; Metric::ALL.len()] = [cpu, memory, lag, rate];
+        Metric::ALL.into_iter().zip(values)
     }
 
     /// The values with their metrics, in index order.
@@ -125,6 +126,21 @@ impl<T> IndexMut<Metric> for PerMetric<T> {
             Metric::Memory => &mut self.memory,
             Metric::Lag => &mut self.lag,
             Metric::Rate => &mut self.rate,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::thresholds::Thresholds;
+
+    #[test]
+    fn each_metric_stands_at_its_index_and_those_with_a_threshold_are_the_triggers() {
+        for (index, metric) in Metric::ALL.into_iter().enumerate() {
+            assert_eq!(metric.index(), index, "{metric}");
+            let has_threshold = Thresholds::default().of(metric).is_some();
+            assert_eq!(Metric::TRIGGERS.contains(&metric), has_threshold, "{metric}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The loads of a pod: four optional numbers, each finite and not negative.
+//! The loads of a pod: optional numbers, each finite and not negative.
 
 use alloc::string::String;
 
