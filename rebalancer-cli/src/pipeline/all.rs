@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn illnesses_come_first_then_gain_then_spread_then_names() {
-        let members = [
+        let members = vec![
             member("z", "planned", "busiest", None, 0.9),
             member("balanced", "balanced", "busiest", Some(0.1), 0.9),
             member("b", "planned", "busiest", None, 0.6),
