@@ -268,8 +268,10 @@ impl Shared {
 
     fn answer_to_query(&self, request: &SimRequest, aligns_ranges: bool) -> Transcript {
         let query = request.parameter("query").unwrap_or_default();
-        let range = lock(&self.ranges).clone().filter(|_| request.path().ends_with("/query_range"));
-        let mut answer = range.unwrap_or_else(|| self.recorded(&query));
+        if let (true, Some(range)) = (request.path().ends_with("/query_range"), &*lock(&self.ranges)) {
+            return range.clone();
+        }
+        let mut answer = self.recorded(&query);
         if let (Some(at), Ok(body)) = (request.parameter("time"), std::str::from_utf8(&answer.body)) {
             // The length changes with the text, so a declared one is declared anew.
             if body.contains(RECORDED_AT) {
