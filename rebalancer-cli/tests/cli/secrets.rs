@@ -1,6 +1,8 @@
 //! A secret appears nowhere: not in output, logs, errors, reports, recordings, nor help.
 
 use std::fs;
+use std::path::Path;
+use std::thread;
 
 use rebalancer_core::Metric;
 use rebalancer_sim::apiserver::{Effect, Fault};
@@ -39,6 +41,20 @@ fn ways(file: &str) -> Vec<Vec<(&str, &str)>> {
     credentials.into_iter().map(|set| set.into_iter().chain(common).collect()).collect()
 }
 
+/// Tries each way of signing in with a folder of its own, all of them side by side.
+fn for_each_way(attempt: impl Fn(&Path, &[(&str, &str)]) + Sync) {
+    let folder = TempDir::new().expect("a folder for temporary files");
+    let file = folder.path().join("secret");
+    fs::write(&file, SECRET).expect("a file in a folder of ours");
+    thread::scope(|scope| {
+        for (number, env) in ways(file.to_str().expect("a path of ours")).into_iter().enumerate() {
+            let (own, attempt) = (folder.path().join(number.to_string()), &attempt);
+            fs::create_dir(&own).expect("a folder of ours");
+            scope.spawn(move || attempt(&own, &env));
+        }
+    });
+}
+
 /// The secret, and what basic authentication makes of it.
 #[track_caller]
 fn assert_silent(done: &Done) {
@@ -56,30 +72,24 @@ fn assert_without_secrets(text: &str) {
 
 #[test]
 fn no_output_holds_a_secret() {
-    let folder = TempDir::new().expect("a folder for temporary files");
-    let file = folder.path().join("secret");
-    fs::write(&file, SECRET).expect("a file in a folder of ours");
-    let recording = folder.path().join("run.jsonl");
-    let path = recording.to_str().expect("a path of ours");
-    let page_file = folder.path().join("run.html");
-    let page = page_file.to_str().expect("a path of ours");
-    let (redacted, metrics) = (folder.path().join("hidden.jsonl"), folder.path().join("run.prom"));
-    let files = [&redacted, &metrics].map(|path| path.to_str().expect("a path of ours"));
-    for mut env in ways(file.to_str().expect("a path of ours")) {
+    for_each_way(|folder, env| {
+        let path_of = |name: &str| folder.join(name).to_str().expect("a path of ours").to_owned();
+        let (recording, page) = (path_of("run.jsonl"), path_of("run.html"));
+        let files = [path_of("hidden.jsonl"), path_of("run.prom")];
         let servers = Servers::start();
         let (gateway, refusing) = (Receiver::answering(202, ""), Receiver::answering(401, "who are you?"));
         let both = format!("{},{}/api/v1/import/prometheus", gateway.url(), refusing.url());
-        env.extend([("METRICS_PUSH_URL", both.as_str())]);
+        let env = [env, &[("METRICS_PUSH_URL", both.as_str())]].concat();
         for args in [
-            &["record", path][..],
-            &["record", "--redact", files[0]],
-            &["plan", "--metrics-textfile", files[1]],
+            &["record", &recording][..],
+            &["record", "--redact", &files[0]],
+            &["plan", "--metrics-textfile", &files[1]],
             &["run", "--dry-run", "--log-format=text"],
-            &["replay", path],
+            &["replay", &recording],
             &["backtest", "--from=1h", "--every=30m"],
             &["config", "schema"],
             &["config", "-o", "json"],
-            &["plan", "--record", path, "--report", page, "-o", "wide"],
+            &["plan", "--record", &recording, "--report", &page, "-o", "wide"],
             &["run", "--yes", "-o", "yaml"],
             &["check"],
             &["config", "-o", "wide"],
@@ -108,10 +118,10 @@ fn no_output_holds_a_secret() {
             assert_without_secrets(&written);
         }
         let kept = fs::read_to_string(&recording).expect("a recording");
-        let shown = fs::read_to_string(&page_file).expect("a page");
+        let shown = fs::read_to_string(&page).expect("a page");
         assert!(shown.contains("PROMETHEUS_HEADERS") && !shown.contains(SECRET), "{shown}");
         assert!(kept.contains("container_cpu_usage_seconds_total") && !kept.contains(SECRET), "{kept}");
-    }
+    });
 }
 
 #[test]
@@ -183,19 +193,16 @@ fn successes(said: &str) -> impl Iterator<Item = String> {
 
 #[test]
 fn a_metrics_server_that_echoes_a_secret_is_not_quoted_with_it() {
-    let folder = TempDir::new().expect("a folder for temporary files");
-    let file = folder.path().join("secret");
-    fs::write(&file, SECRET).expect("a file in a folder of ours");
-    let recording = folder.path().join("run.jsonl");
-    let path = recording.to_str().expect("a path of ours");
-    for env in ways(file.to_str().expect("a path of ours")) {
+    for_each_way(|folder, env| {
+        let recording = folder.join("run.jsonl");
+        let path = recording.to_str().expect("a path of ours");
         let is_basic = env.iter().any(|(name, _)| *name == "PROMETHEUS_USERNAME");
         let credential = if is_basic { "Basic YWRhOmh1bnRlcjI= (ada:hunter2)" } else { "Bearer hunter2" };
         for echo in echoes(&format!("{ECHO} {credential}")) {
             let servers = Servers::start();
             servers.metrics.answer(Metric::Lag, echo);
             for args in [&["plan", "--record", path][..], &["record", path], &["check"], &["run", "--yes"]] {
-                let done = servers.run(args, &env);
+                let done = servers.run(args, env);
                 assert_silent(&done);
                 assert_ne!(done.code, Some(64), "{args:?}: {done}");
                 if let Ok(kept) = fs::read_to_string(&recording) {
@@ -204,7 +211,7 @@ fn a_metrics_server_that_echoes_a_secret_is_not_quoted_with_it() {
             }
             servers.assert_untouched();
         }
-    }
+    });
 }
 
 #[test]

@@ -119,17 +119,18 @@ fn errors() -> Vec<(String, Effect)> {
 fn every_recorded_error_of_an_api_server_at_every_call() {
     let errors = errors();
     assert!(errors.len() > 50, "{}", errors.len());
+    let cases: Vec<_> = CALLS.iter().flat_map(|call| errors.iter().map(move |error| (call, error))).collect();
+    let ends = sweep(&cases, |((call, method, path, before), (name, effect))| {
+        let named = format!("{call}: {name}");
+        let servers = Servers::start();
+        servers.cluster.inject(Fault::on(method, path, effect.clone()).after(*before).times(1));
+        let done = servers.run(&["run", "--yes"], &[("RUN_TIMEOUT", "20s"), ("KUBE_TIMEOUT", "5s")]);
+        assert_cleared(&servers, &named, MAY_EVICT.contains(call));
+        (name.clone(), end(&done, &named))
+    });
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
-    for (call, method, path, before) in CALLS {
-        let ends = sweep(&errors, |(name, effect)| {
-            let named = format!("{call}: {name}");
-            let servers = Servers::start();
-            servers.cluster.inject(Fault::on(method, path, effect.clone()).after(before).times(1));
-            let done = servers.run(&["run", "--yes"], &[("RUN_TIMEOUT", "20s"), ("KUBE_TIMEOUT", "5s")]);
-            assert_cleared(&servers, &named, MAY_EVICT.contains(&call));
-            (name.clone(), end(&done, &named))
-        });
-        let end = grouped(ends);
+    for ((call, ..), ends) in CALLS.iter().zip(ends.chunks(errors.len())) {
+        let end = grouped(ends.to_vec());
         match groups.iter_mut().find(|(known, _)| *known == end) {
             Some((_, calls)) => calls.push(call),
             None => groups.push((end, vec![call])),
