@@ -1,5 +1,6 @@
 //! `METRICS_PRESET=kafka`: the consumer group asked directly, with a metrics server and without one.
 
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rebalancer_sim::apiserver::Fleet;
@@ -85,18 +86,24 @@ fn of_versions(group: SimulatedGroup, understood: Understood) -> FakeBroker {
 
 #[test]
 fn old_and_other_brokers_are_asked_in_versions_that_they_understand() {
-    for (broker, understood) in OTHER_BROKERS {
-        let servers = Servers::over(settled());
-        let owner = servers.pods()[STUCK / 4].clone();
-        let asked = of_versions(group(&servers, Some(20)), understood);
-        let done = ask(&servers, &asked, &["run", "--yes"], &[("KAFKA_GROUP", "")]);
-        let report = done.json();
-        let ended = (cause(&report), report["outcome"].as_str());
-        assert_eq!(ended, ("stuck_partition", Some("rotated")), "{broker}: {done}");
-        assert_eq!(servers.evictions(), [owner], "{broker}: {done}");
-        let done = ask(&servers, &asked, &["check"], &[]);
-        assert_eq!(done.code, Some(0), "{broker}: {done}");
-    }
+    thread::scope(|scope| {
+        for (broker, understood) in OTHER_BROKERS {
+            scope.spawn(move || assert_understood(broker, understood));
+        }
+    });
+}
+
+fn assert_understood(broker: &str, understood: Understood) {
+    let servers = Servers::over(settled());
+    let owner = servers.pods()[STUCK / 4].clone();
+    let asked = of_versions(group(&servers, Some(20)), understood);
+    let done = ask(&servers, &asked, &["run", "--yes"], &[("KAFKA_GROUP", "")]);
+    let report = done.json();
+    let ended = (cause(&report), report["outcome"].as_str());
+    assert_eq!(ended, ("stuck_partition", Some("rotated")), "{broker}: {done}");
+    assert_eq!(servers.evictions(), [owner], "{broker}: {done}");
+    let done = ask(&servers, &asked, &["check"], &[]);
+    assert_eq!(done.code, Some(0), "{broker}: {done}");
 }
 
 #[test]
@@ -148,7 +155,7 @@ fn slow(group: SimulatedGroup, wait: Duration) -> FakeBroker {
     let looks = std::sync::Mutex::new(Looks::default());
     FakeBroker::start(move |asked, address| {
         if asked.key == api::METADATA {
-            std::thread::sleep(wait);
+            thread::sleep(wait);
         }
         let mut looks = looks.lock().expect("no thread panics while it holds the lock");
         group.answer(asked, address, &mut looks).map_or(Reply::Close, Reply::Body)
@@ -171,18 +178,25 @@ fn a_group_that_deals_its_partitions_is_left_alone_and_its_lag_is_not_zero() {
 /// The record has waited for longer than the pod has been there, whatever the moments at which that is usually asked.
 #[test]
 fn a_partition_that_stood_before_its_pod_came_may_be_a_poison_record() {
-    for (age, waits, is_cured) in
-        [(15, 40, false), (20, 29, false), (70, 100, false), (35, 32, true), (120, 100, true)]
-    {
-        let mut fleet = fleet();
-        for pod in &mut fleet.pods {
-            pod.created = SystemTime::now() - Duration::from_secs(age * 60);
+    thread::scope(|scope| {
+        for (age, waits, is_cured) in
+            [(15, 40, false), (20, 29, false), (70, 100, false), (35, 32, true), (120, 100, true)]
+        {
+            scope.spawn(move || assert_cured(age, waits, is_cured));
         }
-        let servers = Servers::over(fleet);
-        let done = ask(&servers, &group(&servers, Some(waits)).start(), &["run", "--yes"], &[]);
-        assert_eq!(done.json()["outcome"] == "rotated", is_cured, "{waits} of {age} minutes: {done}");
-        assert_eq!(servers.evictions().len(), usize::from(is_cured), "{done}");
+    });
+}
+
+/// Whether a partition is cured that has stood for so many minutes in a pod that is so many minutes old.
+fn assert_cured(age: u64, waits: u32, is_cured: bool) {
+    let mut fleet = fleet();
+    for pod in &mut fleet.pods {
+        pod.created = SystemTime::now() - Duration::from_secs(age * 60);
     }
+    let servers = Servers::over(fleet);
+    let done = ask(&servers, &group(&servers, Some(waits)).start(), &["run", "--yes"], &[]);
+    assert_eq!(done.json()["outcome"] == "rotated", is_cured, "{waits} of {age} minutes: {done}");
+    assert_eq!(servers.evictions().len(), usize::from(is_cured), "{done}");
 }
 
 #[test]

@@ -76,28 +76,35 @@ fn steady(value: &Value) -> Value {
 
 #[test]
 fn the_verdict_on_each_workload_is_the_one_of_plan() {
-    let fleets = Fleets::of(&workloads());
-    for env in [
-        &[][..],
-        &[("METRICS_PRESET", "kafka")],
-        &[("PROMETHEUS_ENDPOINT", "")],
-        &[("METRICS_PRESET", "kafka"), ("GUARDS", "off")],
-    ] {
-        let scan = ask(&fleets, &cluster().start(), &["scan", "-A", "--details"], env);
-        assert_eq!((scan.code, rows(&scan).len()), (Some(0), 4), "{scan}");
-        for row in rows(&scan) {
-            let text = |key: &str| row[key].as_str().expect("a text").to_owned();
-            let target = format!("{}/{}", text("kind").to_lowercase(), text("name"));
-            let plan = ask(&fleets, &cluster().start(), &["plan", &target, "-n", &text("namespace")], env);
-            if row["outcome"].is_null() {
-                assert!(plan.stderr.contains(&text("reason")), "{target}: {row}\n{plan}");
-                continue;
-            }
-            assert_eq!(plan.code, Some(0), "{target} {env:?}: {plan}");
-            let plan = plan.json();
-            assert_eq!(steady(&verdict(&row["report"])), steady(&verdict(&plan)), "{target}: {env:?}");
-            assert_eq!(row["report"]["workload"]["found"], found_of_kafka(&plan), "{target}");
+    // Each run watches Kafka for seconds, so all are made side by side.
+    thread::scope(|scope| {
+        for env in [
+            &[][..],
+            &[("METRICS_PRESET", "kafka")],
+            &[("PROMETHEUS_ENDPOINT", "")],
+            &[("METRICS_PRESET", "kafka"), ("GUARDS", "off")],
+        ] {
+            scope.spawn(move || assert_verdicts_of_plan(env));
         }
+    });
+}
+
+fn assert_verdicts_of_plan(env: &[(&str, &str)]) {
+    let fleets = Fleets::of(&workloads());
+    let scan = ask(&fleets, &cluster().start(), &["scan", "-A", "--details"], env);
+    assert_eq!((scan.code, rows(&scan).len()), (Some(0), 4), "{scan}");
+    for row in rows(&scan) {
+        let text = |key: &str| row[key].as_str().expect("a text").to_owned();
+        let target = format!("{}/{}", text("kind").to_lowercase(), text("name"));
+        let plan = ask(&fleets, &cluster().start(), &["plan", &target, "-n", &text("namespace")], env);
+        if row["outcome"].is_null() {
+            assert!(plan.stderr.contains(&text("reason")), "{target}: {row}\n{plan}");
+            continue;
+        }
+        assert_eq!(plan.code, Some(0), "{target} {env:?}: {plan}");
+        let plan = plan.json();
+        assert_eq!(steady(&verdict(&row["report"])), steady(&verdict(&plan)), "{target}: {env:?}");
+        assert_eq!(row["report"]["workload"]["found"], found_of_kafka(&plan), "{target}");
     }
 }
 
@@ -140,6 +147,10 @@ fn a_run_of_all_cures_by_what_kafka_tells() {
         let asked = broker.asked().into_iter().filter(|key| *key != api::API_VERSIONS).count();
         assert_eq!(done.json()["requests"]["kafka"], asked, "of the look and of the turns: {done}");
     }
+}
+
+#[test]
+fn a_run_of_all_that_has_too_little_time_to_watch_says_how_much_it_needs() {
     // To see it in the look and in one turn takes six seconds, and deciding afterwards 20.
     let fleets = Fleets::of(&workloads());
     let dry = ["run", "--all", "-A", "--dry-run"];
@@ -148,7 +159,10 @@ fn a_run_of_all_cures_by_what_kafka_tells() {
         let warnings = done.json()["warnings"].to_string();
         assert_eq!(warnings.contains("RUN_TIMEOUT") && warnings.contains("26 s or more"), is_told, "{done}");
     }
-    // Its own group, by annotation, and another source.
+}
+
+#[test]
+fn annotations_name_the_group_and_the_source_of_a_workload() {
     let mut specs = workloads();
     specs[3] = specs[3].clone().with("kafka-group", "picking");
     specs[1] = specs[1].clone().with("metrics-preset", "none");

@@ -149,7 +149,7 @@ fn a_webhook_that_hangs_does_not_delay_the_report() {
     let (folder, url) = (TempDir::new().expect("a folder"), format!("{}{PATH}", receiver.url()));
     let page = folder.path().join("page.html");
     let page_path = page.to_str().expect("a path of ours");
-    let env = [("WEBHOOK_URL", url.as_str()), ("WEBHOOK_TIMEOUT", "8s"), ("REPORT_FILE", page_path)];
+    let env = [("WEBHOOK_URL", url.as_str()), ("WEBHOOK_TIMEOUT", "3s"), ("REPORT_FILE", page_path)];
     let running = servers.begin(&RUN, &env);
     let begun = Instant::now();
     while receiver.requests().is_empty() {
