@@ -188,6 +188,33 @@ fn the_hour_behind_ten_thousand_pods_is_reduced_while_it_is_read() {
     assert!(with < without + MOST_GROWTH, "{with} bytes, {without} without the past");
 }
 
+/// What is asked first where no preset is set has an answer for each pod: 200 bytes of memory each, if it were kept.
+#[test]
+fn the_search_for_the_preset_keeps_no_answer_of_each_pod() {
+    const MOST_GROWTH: usize = 1_000_000;
+    let row = |pod: usize| {
+        let series = "kafka_consumer_fetch_manager_records_lag";
+        format!(
+            r#"{{"metric":{{"series":"{series}","pod":"orders-consumer-g5zn5h759-{pod:05}"}},"value":[1,"1"]}}"#
+        )
+    };
+    let rows: Vec<String> = (0..40_000).map(row).collect();
+    let servers = Servers::start();
+    let body =
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#, rows.join(","));
+    servers.metrics.answer_queries_with("count by (series, pod)", body);
+    let peak = |preset: &str| {
+        let mut plan = asking(&servers);
+        plan.env_remove("PROMETHEUS_MAX_RESPONSE").env("METRICS_PRESET", preset);
+        let (done, peak) = measured(&mut plan);
+        assert_eq!(done.code, Some(0), "{done}");
+        peak
+    };
+    let (named, found) = (peak("none"), peak("auto"));
+    eprintln!("{named} bytes with a preset, {found} without");
+    assert!(found < named + MOST_GROWTH, "{found} bytes, {named} with a preset");
+}
+
 /// Small files that are large once they are decompressed, and larger still once they are understood.
 #[test]
 fn a_small_file_does_not_take_all_memory() {

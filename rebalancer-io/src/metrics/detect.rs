@@ -114,15 +114,20 @@ impl KnownSeries {
     /// Reads the answer to [`known_series`] with the label [`SERIES_LABEL`]. Of series in pods, those of pods for which
     /// `is_live` holds count: names of other workloads' pods may begin with the name of this one.
     pub fn read(samples: &[LabelledSample], is_live: impl Fn(&str) -> bool) -> Self {
-        let there =
-            samples.iter().filter(|sample| sample.value > 0.0 && sample.pod.as_deref().is_none_or(&is_live));
-        Self(
-            there
-                .filter_map(|sample| sample.labels.first())
-                .filter(|name| !name.is_empty())
-                .cloned()
-                .collect(),
-        )
+        let mut known = Self::default();
+        for sample in samples {
+            known.add(sample, &is_live);
+        }
+        known
+    }
+
+    /// Takes in one sample of that answer, which has one for each pod.
+    pub fn add(&mut self, sample: &LabelledSample, is_live: impl Fn(&str) -> bool) {
+        let is_there = sample.value > 0.0 && sample.pod.as_deref().is_none_or(is_live);
+        let name = sample.labels.first().filter(|name| is_there && is_looked_for(name));
+        if let Some(name) = name.filter(|name| !self.0.contains(*name)) {
+            self.0.insert(name.clone());
+        }
     }
 
     /// The presets that read clients inside the pods and whose series are there, the usual one first. Of the
@@ -152,6 +157,12 @@ impl KnownSeries {
             |preset: &KafkaPreset| preset.exporter().is_some_and(|exporter| self.0.contains(exporter.lag));
         EXPORTERS.into_iter().filter(is_there).collect()
     }
+}
+
+/// Whether a series of this name tells of a client or an exporter.
+fn is_looked_for(series: &str) -> bool {
+    let mut exporters = EXPORTERS.into_iter().filter_map(KafkaPreset::exporter);
+    is_of_a_client(series) || OTEL_LAG.contains(&series) || exporters.any(|exporter| exporter.lag == series)
 }
 
 /// The names of the exporters and clients that are looked for.

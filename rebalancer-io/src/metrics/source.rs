@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use crate::prometheus::{
     LabelledSample, MetricQuery, PrometheusClient, QueryError, RawSample, Samples, Series, TimeRange,
-    Transport, When, decode_instant, decode_labelled, decode_range, decode_range_by_series, decode_raw,
+    Transport, When, decode_instant, decode_labelled, decode_labelled_by_sample, decode_range,
+    decode_range_by_series, decode_raw,
 };
 
 /// A source of answers to metric queries: a server, a recording, or a folder of answers.
@@ -25,6 +26,22 @@ pub trait MetricsSource: Sync {
         labels: &[&str],
         at: Timestamp,
     ) -> Result<Vec<LabelledSample>, QueryError>;
+
+    /// Like [`MetricsSource::labelled`], one sample at a time, so that a large answer is never held whole. If
+    /// this fails, discard what `each` received.
+    ///
+    /// # Errors
+    /// As for [`MetricsSource::labelled`].
+    fn labelled_by_sample(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+        each: &mut dyn FnMut(LabelledSample),
+    ) -> Result<(), QueryError> {
+        self.labelled(query, labels, at)?.into_iter().for_each(each);
+        Ok(())
+    }
 
     /// The samples of a query at one moment with all their labels, for answers that are small.
     ///
@@ -74,6 +91,16 @@ impl<R: Relay> MetricsSource for R {
         self.hand_on(query, |source| source.labelled(query, labels, at))
     }
 
+    fn labelled_by_sample(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+        each: &mut dyn FnMut(LabelledSample),
+    ) -> Result<(), QueryError> {
+        self.hand_on(query, |source| source.labelled_by_sample(query, labels, at, each))
+    }
+
     fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {
         self.hand_on(query, |source| source.raw(query, at))
     }
@@ -104,6 +131,18 @@ impl<T: Transport> MetricsSource for PrometheusClient<T> {
         at: Timestamp,
     ) -> Result<Vec<LabelledSample>, QueryError> {
         self.ask(query, When::Instant(at), |body, wanted| decode_labelled(body, wanted, labels))
+    }
+
+    fn labelled_by_sample(
+        &self,
+        query: &MetricQuery,
+        labels: &[&str],
+        at: Timestamp,
+        each: &mut dyn FnMut(LabelledSample),
+    ) -> Result<(), QueryError> {
+        self.ask(query, When::Instant(at), |body, wanted| {
+            decode_labelled_by_sample(body, wanted, labels, each)
+        })
     }
 
     fn raw(&self, query: &MetricQuery, at: Timestamp) -> Result<Vec<RawSample>, QueryError> {

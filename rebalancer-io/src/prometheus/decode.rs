@@ -36,6 +36,6 @@ mod tests;
 mod twins;
 
 pub use self::answer::{LabelledSample, Point, Sample, Samples, Series, Wanted};
-pub(crate) use self::decoder::range_by_series;
 pub use self::decoder::{instant, labelled, range};
+pub(crate) use self::decoder::{labelled_by_sample, range_by_series};
 pub use self::raw::{RawSample, raw};

@@ -20,6 +20,9 @@ const MOST_GROUPS: usize = 10;
 /// Why a group is that of the pods, where its members tell it.
 const BY_MEMBERS: &str = "its members are these pods";
 
+/// What a question that is not answered leaves open.
+const UNKNOWN: &str = "cannot find out where the lag comes from (METRICS_PRESET=auto)";
+
 /// Where the lag and the rate of a workload come from, as it is set or found.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaSource {
@@ -97,8 +100,7 @@ struct Asking<'a, S> {
 
 impl<S: MetricsSource> Asking<'_, S> {
     fn find(&self) -> Result<KafkaSource, Failure> {
-        let known = self.ask(&detect::known_series(self.settings), &[detect::SERIES_LABEL])?;
-        let known = KnownSeries::read(&known, |pod| self.is_live(pod));
+        let known = self.known_series()?;
         let exporters = known.exporters();
         for preset in known.in_pods() {
             if preset != KafkaPreset::OtelJava || self.has_lag(preset)? {
@@ -118,6 +120,18 @@ impl<S: MetricsSource> Asking<'_, S> {
             exporters.join(", ")
         );
         Ok(KafkaSource::found(KafkaPreset::None, &why, self.settings))
+    }
+
+    /// Which series there are. The answer has a sample for each pod, so it is never held whole.
+    fn known_series(&self) -> Result<KnownSeries, Failure> {
+        let mut known = KnownSeries::default();
+        let query = detect::known_series(self.settings);
+        let answer =
+            self.source.labelled_by_sample(&query, &[detect::SERIES_LABEL], self.at, &mut |sample| {
+                known.add(&sample, |pod| self.is_live(pod));
+            });
+        answer.context(UNKNOWN)?;
+        Ok(known)
     }
 
     /// A preset that reads clients in the pods. The group is useful to it, and not needed.
@@ -249,7 +263,7 @@ impl<S: MetricsSource> Asking<'_, S> {
 
     fn ask(&self, query: &MetricQuery, labels: &[&str]) -> Result<Vec<LabelledSample>, Failure> {
         let answer = self.source.labelled(query, labels, self.at);
-        Ok(answer.context("cannot find out where the lag comes from (METRICS_PRESET=auto)")?)
+        Ok(answer.context(UNKNOWN)?)
     }
 }
 

@@ -126,14 +126,44 @@ pub fn labelled(
     labels: &[&str],
 ) -> Result<Vec<LabelledSample>, ErrorKind> {
     let mut samples: Vec<LabelledSample> = Vec::new();
-    let mut take = |Element { pod, labels, points }: Element<Instant>| {
+    labelled_rows(body, wanted, labels, &mut |sample| {
         let text = |text: &String| size_of::<String>() + text.capacity() + ALLOCATION_BYTES;
-        let kept = size_of::<LabelledSample>() + text(&pod) + labels.iter().map(text).sum::<usize>();
-        samples.push(LabelledSample { pod: (!pod.is_empty()).then_some(pod), labels, value: points.value });
+        let pod = sample.pod.as_ref().map_or(0, text);
+        let kept = size_of::<LabelledSample>() + pod + sample.labels.iter().map(text).sum::<usize>();
+        samples.push(sample);
         kept
-    };
-    visit("", opened(body, wanted)?, Reading::new(wanted, labels, &mut take))?;
+    })?;
     Ok(samples)
+}
+
+/// Decodes the answer to such a query and passes on one sample at a time, keeping none. If this fails, discard what `each`
+/// received.
+///
+/// # Errors
+/// As for [`labelled`].
+pub(crate) fn labelled_by_sample(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    labels: &[&str],
+    each: &mut dyn FnMut(LabelledSample),
+) -> Result<(), ErrorKind> {
+    labelled_rows(body, wanted, labels, &mut |sample| {
+        each(sample);
+        0
+    })
+}
+
+/// Passes each sample of a vector to `take`, which returns the bytes of memory that it keeps.
+fn labelled_rows(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    labels: &[&str],
+    take: &mut dyn FnMut(LabelledSample) -> usize,
+) -> Result<(), ErrorKind> {
+    let mut take = |Element { pod, labels, points }: Element<Instant>| {
+        take(LabelledSample { pod: (!pod.is_empty()).then_some(pod), labels, value: points.value })
+    };
+    visit("", opened(body, wanted)?, Reading::new(wanted, labels, &mut take))
 }
 
 /// A window on a body that starts like an answer.
