@@ -298,14 +298,14 @@ pub fn plain_topic(topic: &str) -> String {
 /// The consumers of the workload's pods: what each fetches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Consumers {
-    /// Topics by pod and `client.id`.
-    topics: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Pod, `client.id` and topic.
+    fetched: BTreeSet<(String, String, String)>,
 }
 
 impl Consumers {
     /// Reads the answer to [`topics_of_pods`], of the pods for which `is_live` holds.
     pub fn read(samples: &[LabelledSample], is_live: impl Fn(&str) -> bool) -> Self {
-        let mut topics: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+        let mut fetched: BTreeSet<(String, String, String)> = BTreeSet::new();
         for sample in samples {
             let (Some(pod), [topic, dashed, plain]) = (&sample.pod, sample.labels.as_slice()) else {
                 continue;
@@ -314,14 +314,15 @@ impl Consumers {
                 continue;
             }
             let client = if dashed.is_empty() { plain } else { dashed };
-            topics.entry((pod.clone(), client.clone())).or_default().insert(plain_topic(topic));
+            fetched.insert((pod.clone(), client.clone(), plain_topic(topic)));
         }
-        Self { topics }
+        Self { fetched }
     }
 
     /// All topics that they fetch.
     pub fn topics(&self) -> BTreeSet<String> {
-        self.topics.values().flatten().cloned().collect()
+        let topics: BTreeSet<&String> = self.fetched.iter().map(|(_, _, topic)| topic).collect();
+        topics.into_iter().cloned().collect()
     }
 
     /// The groups that these consumers can be members of: each reads all topics of one consumer, and where a
@@ -331,8 +332,11 @@ impl Consumers {
     pub fn groups(&self, groups: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
         let mut possible: BTreeSet<String> = BTreeSet::new();
         let mut common: Option<BTreeSet<&String>> = None;
-        for ((pod, client), topics) in &self.topics {
-            let reading = groups.iter().filter(|(_, read)| topics.is_subset(read)).map(|(group, _)| group);
+        let fetched: Vec<&(String, String, String)> = self.fetched.iter().collect();
+        for of_one in fetched.chunk_by(|a, b| (&a.0, &a.1) == (&b.0, &b.1)) {
+            let (pod, client, _) = of_one[0];
+            let reads_all = |read: &BTreeSet<String>| of_one.iter().all(|(_, _, topic)| read.contains(topic));
+            let reading = groups.iter().filter(|(_, read)| reads_all(read)).map(|(group, _)| group);
             let reading: BTreeSet<&String> = reading.collect();
             let named: BTreeSet<&String> = reading
                 .iter()
@@ -371,11 +375,11 @@ mod tests {
     use super::*;
 
     fn consumers(of: &[(&str, &str, &[&str])]) -> Consumers {
-        let topics = of.iter().map(|(pod, client, topics)| {
-            let key = ((*pod).to_owned(), (*client).to_owned());
-            (key, topics.iter().map(|topic| (*topic).to_owned()).collect())
-        });
-        Consumers { topics: topics.collect() }
+        let of_client = |(pod, client, topics): &(&str, &str, &[&str])| {
+            let fetched = |topic: &&str| ((*pod).to_owned(), (*client).to_owned(), (*topic).to_owned());
+            topics.iter().map(fetched).collect::<Vec<(String, String, String)>>()
+        };
+        Consumers { fetched: of.iter().flat_map(of_client).collect() }
     }
 
     fn groups(of: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
