@@ -11,8 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rebalancer_core::{
-    Analysis, Engine, Freshness, Join, Joined, LivePod, Metric, PerMetric, PodState, Sample, Spread,
-    Thresholds,
+    Analysis, Engine, Freshness, Join, Joined, LivePod, Metric, PerMetric, PodState, Spread, Thresholds,
 };
 use rebalancer_io::prometheus::{Samples, Wanted, decode_instant};
 use rebalancer_io::snapshot::Snapshot;
@@ -317,30 +316,25 @@ fn hash_all(answers: &PerMetric<Samples>) -> f64 {
 
 /// The pods that the answers name, as a replay finds them.
 fn named(answers: &PerMetric<Samples>) -> Joined {
-    let pods = answers.iter().flat_map(|(_, answer)| answer.pods());
-    add_all(Join::of_named_pods(pods, FRESHNESS.max_sample_age, f64::from(NOW_S)), answers)
+    collected(answers).with_named(FRESHNESS.max_sample_age, f64::from(NOW_S)).expect("one sample a pod")
 }
 
 /// The pods that are alive with their samples, as a live run finds them.
 fn joined(live: &[LivePod], answers: &PerMetric<Samples>) -> Joined {
-    add_all(Join::new(live, FRESHNESS, f64::from(NOW_S)).expect("different names"), answers)
+    collected(answers).with_live(live, FRESHNESS, f64::from(NOW_S)).expect("one sample a pod")
 }
 
-fn add_all(mut join: Join<'_>, answers: &PerMetric<Samples>) -> Joined {
+fn collected(answers: &PerMetric<Samples>) -> Join {
+    let mut join = Join::default();
     for (metric, answer) in answers.iter() {
-        let samples = answer.iter().map(|sample| Sample {
-            pod: sample.pod,
-            value: sample.value,
-            timestamp_s: sample.timestamp_ms as f64 / 1e3,
-        });
-        join.add(metric, samples).expect("one sample a pod");
+        join.add(metric, answer.with_seconds());
     }
-    join.finish()
+    join
 }
 
 fn read_and_join(folder: &Path) -> Joined {
     let read = Snapshot::open(folder, &WANTED).expect("recorded answers are sound");
-    named(&read.answers.map(Option::unwrap_or_default))
+    read.with_named(FRESHNESS.max_sample_age).expect("one sample a pod")
 }
 
 fn decided<'a>(names: &'a [&'a str], loads: &'a PerMetric<Vec<f64>>) -> Analysis<'a> {

@@ -28,7 +28,9 @@ pub use facts::{
     SETTLING, SHORTEST_SIDE, Veto, VetoBy, Window,
 };
 pub use input::history::{Grid, History, InvalidHistory};
-pub use input::join::{Freshness, Join, JoinError, Joined, MetricIssues, Sample, SetAside, SetAsideReason};
+pub use input::join::{
+    Adding, Freshness, Join, JoinError, Joined, MetricIssues, Sample, SetAside, SetAsideReason,
+};
 pub use input::live_pod::{Controller, LiveIndex, LivePod, LocalVolume, Phase, Protection};
 pub use input::metric::{DEFAULT_FLOORS, DEFAULT_WEIGHTS, Metric, PerMetric};
 pub use input::names::NameList;

@@ -3,13 +3,12 @@
 
 use std::collections::HashSet;
 use std::thread::{self, ScopedJoinHandle};
-use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{Freshness, Join, JoinError, Joined, LivePod, Metric, PerMetric, Sample};
+use rebalancer_core::{Freshness, Join, JoinError, Joined, LivePod, Metric, PerMetric};
 
 use crate::metrics::{MetricQuery, MetricsSource, QuerySet, UnknownAge, mark_stale, question_name};
-use crate::prometheus::{PrometheusClient, PrometheusConfig, QueryError, Samples};
+use crate::prometheus::{PrometheusClient, PrometheusConfig, QueryError, Samples, seconds};
 use crate::recording::{Recording, Replay};
 
 /// Fetches the metrics of one workload from a source.
@@ -144,28 +143,13 @@ impl Answers {
     /// # Errors
     /// Two live pods with the same name, or two samples of one metric for one live pod.
     pub fn join(&self, live: &[LivePod], freshness: Freshness) -> Result<Joined, JoinError> {
-        self.add_to(Join::new(live, freshness, self.at_s())?)
-    }
-
-    /// Joins the answers with all pods that they name.
-    ///
-    /// # Errors
-    /// Two samples of one metric for one pod.
-    pub fn join_named(&self, max_sample_age: Duration) -> Result<Joined, JoinError> {
-        self.add_to(Join::of_named_pods(self.pods(), max_sample_age, self.at_s()))
-    }
-
-    fn add_to(&self, mut join: Join<'_>) -> Result<Joined, JoinError> {
+        let mut join = Join::default();
         for (metric, answer) in self.metrics.iter() {
-            let Some(answer) = answer else { continue };
-            let samples = answer.iter().map(|sample| Sample {
-                pod: sample.pod,
-                value: sample.value,
-                timestamp_s: seconds(sample.timestamp_ms),
-            });
-            join.add(metric, samples)?;
+            if let Some(samples) = answer {
+                join.add(metric, samples.with_seconds());
+            }
         }
-        Ok(join.finish())
+        join.with_live(live, freshness, seconds(self.at.as_millisecond()))
     }
 
     /// Every pod named in the answers, assumed to be Running and Ready, in order of first mention: the
@@ -175,18 +159,8 @@ impl Answers {
         self.pods().filter(|pod| seen.insert(*pod)).map(LivePod::assumed).collect()
     }
 
-    fn at_s(&self) -> f64 {
-        seconds(self.at.as_millisecond())
-    }
-
     /// The pods of all samples of all answers.
     fn pods(&self) -> impl Iterator<Item = &str> {
         self.metrics.iter().filter_map(|(_, answer)| answer.as_ref()).flat_map(Samples::pods)
     }
-}
-
-/// A time in milliseconds as seconds.
-pub(crate) fn seconds(timestamp_ms: i64) -> f64 {
-    // Exact: milliseconds of any year are far below 2^53.
-    timestamp_ms as f64 / 1000.0
 }

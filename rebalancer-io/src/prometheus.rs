@@ -21,8 +21,9 @@ pub use config::{ConfigError, Endpoint, Header, Method, PrometheusConfig, Tls};
 pub use decode::instant as decode_instant;
 pub use decode::{LabelledSample, Point, RawSample, Sample, Samples, Series, Wanted};
 pub(crate) use decode::{
-    labelled as decode_labelled, labelled_by_sample as decode_labelled_by_sample, range as decode_range,
-    range_by_series as decode_range_by_series, raw as decode_raw,
+    instant_by_sample as decode_instant_by_sample, labelled as decode_labelled,
+    labelled_by_sample as decode_labelled_by_sample, one_a_pod, range as decode_range,
+    range_by_series as decode_range_by_series, raw as decode_raw, seconds,
 };
 pub use error::{ErrorKind, QueryError, TransportError};
 pub(crate) use identity::hex;

@@ -4,18 +4,22 @@
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::{Metric, PerMetric};
+use rebalancer_core::{Freshness, Join, JoinError, Joined, LivePod, Metric, Sample};
 
 use crate::file;
-use crate::prometheus::{ErrorKind, QueryError, Samples, Wanted, decode_instant};
+use crate::prometheus::{ErrorKind, Point, QueryError, Wanted, decode_instant_by_sample, one_a_pod, seconds};
 
 /// The answers of one moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// The answers of the metrics that have a file.
-    pub answers: PerMetric<Option<Samples>>,
+    join: Join,
+    /// The metrics that have a file.
+    pub asked: Vec<Metric>,
+    /// The time of the answers: the newest time of any sample; `None` without samples.
+    pub at: Option<Timestamp>,
     /// The bytes of `pods.json`, decompressed, if the file exists.
     pub pods: Option<Vec<u8>>,
 }
@@ -27,30 +31,45 @@ impl Snapshot {
     /// If it has no answer, one of its files cannot be read or is no complete answer, or the newest sample is of a time
     /// that is none.
     pub fn open(folder: &Path, wanted: &Wanted<'_>) -> Result<Self, SnapshotError> {
-        let mut answers: PerMetric<Option<Samples>> = PerMetric::default();
+        let mut snapshot = Self { join: Join::default(), asked: Vec::new(), at: None, pods: None };
+        let mut newest_ms = None;
         for metric in Metric::ALL {
-            let file = find(folder, metric.name())?;
-            answers[metric] = file.map(|path| read_answer(metric, &path, wanted)).transpose()?;
+            let Some(path) = find(folder, metric.name())? else { continue };
+            newest_ms = newest_ms.max(add_answer(&mut snapshot.join, metric, &path, wanted)?);
+            snapshot.asked.push(metric);
         }
-        if answers.iter().all(|(_, answer)| answer.is_none()) {
+        if snapshot.asked.is_empty() {
             return Err(SnapshotError::Empty { folder: folder.to_owned() });
         }
-        let pods = find(folder, "pods")?.map(|path| read_whole(&path, wanted.max_bytes)).transpose()?;
-        let snapshot = Self { answers, pods };
-        if snapshot.newest_ms().is_some() && snapshot.evaluation_time().is_none() {
-            return Err(SnapshotError::OutOfRange { folder: folder.to_owned() });
-        }
+        snapshot.pods = find(folder, "pods")?.map(|path| read_whole(&path, wanted.max_bytes)).transpose()?;
+        snapshot.at = newest_ms
+            .map(Timestamp::from_millisecond)
+            .transpose()
+            .map_err(|_| SnapshotError::OutOfRange { folder: folder.to_owned() })?;
         Ok(snapshot)
     }
 
-    /// The time of the answers: the newest time of any sample; `None` without samples.
-    pub fn evaluation_time(&self) -> Option<Timestamp> {
-        Timestamp::from_millisecond(self.newest_ms()?).ok()
+    /// Joins the answers with the live pods.
+    ///
+    /// # Errors
+    /// Two live pods with the same name, or two samples of one metric for one live pod.
+    pub fn with_live(self, live: &[LivePod], freshness: Freshness) -> Result<Joined, JoinError> {
+        let now_s = self.now_s();
+        self.join.with_live(live, freshness, now_s)
     }
 
-    fn newest_ms(&self) -> Option<i64> {
-        let answers = self.answers.iter().filter_map(|(_, answer)| answer.as_ref());
-        answers.filter_map(Samples::newest_ms).max()
+    /// Joins the answers with all pods that they name.
+    ///
+    /// # Errors
+    /// Two samples of one metric for one pod.
+    pub fn with_named(self, max_sample_age: Duration) -> Result<Joined, JoinError> {
+        let now_s = self.now_s();
+        self.join.with_named(max_sample_age, now_s)
+    }
+
+    /// The time of the answers; any will do for answers without a sample.
+    fn now_s(&self) -> f64 {
+        self.at.map_or(0.0, |at| seconds(at.as_millisecond()))
     }
 }
 
@@ -66,11 +85,24 @@ fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>, SnapshotError> {
     }
 }
 
-/// Decodes a file. Files are decoded one after another: in parallel would be faster, but with more CPU and
-/// four buffers. The first bad one in the order of the metrics is the error.
-fn read_answer(metric: Metric, path: &Path, wanted: &Wanted<'_>) -> Result<Samples, SnapshotError> {
+/// Adds the samples of a file to the join; returns the newest of their times, in milliseconds since 1970. Files are
+/// decoded one after another: in parallel would be faster, but with more CPU and four buffers. The first bad one in the
+/// order of the metrics is the error.
+fn add_answer(
+    join: &mut Join,
+    metric: Metric,
+    path: &Path,
+    wanted: &Wanted<'_>,
+) -> Result<Option<i64>, SnapshotError> {
     let reader = file::open(path).map_err(|error| unreadable(path, &error))?;
-    decode_instant(reader, wanted).map_err(|kind| {
+    let mut newest_ms = None;
+    let mut adding = join.adding(metric);
+    let mut each = |pod: &str, Point { timestamp_ms, value }| {
+        newest_ms = newest_ms.max(Some(timestamp_ms));
+        adding.push(Sample { pod, value, timestamp_s: seconds(timestamp_ms) });
+    };
+    let decoded = decode_instant_by_sample(reader, wanted, &mut each);
+    decoded.and_then(|()| one_a_pod(&join.repeated(metric))).map_err(|kind| {
         let kind = match kind {
             ErrorKind::NotJson { words, .. } => {
                 ErrorKind::NotJson { content_type: "other text".into(), words }
@@ -83,7 +115,8 @@ fn read_answer(metric: Metric, path: &Path, wanted: &Wanted<'_>) -> Result<Sampl
             query: String::new(),
             kind: Box::new(kind),
         })
-    })
+    })?;
+    Ok(newest_ms)
 }
 
 fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, SnapshotError> {

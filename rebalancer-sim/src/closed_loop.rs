@@ -147,15 +147,15 @@ fn join(group: &ConsumerGroup, live: &[LivePod], policy: &Policy) -> Joined {
     let now_s = group.now_s();
     let warm_up = policy.guards.warm_up.unwrap_or(Duration::ZERO);
     let freshness = Freshness { warm_up, max_sample_age: Duration::from_secs(180) };
-    let mut join = Join::new(live, freshness, now_s).expect("pods have names of their own");
+    let mut join = Join::default();
     for (kind, metric) in metrics(policy.knowledge).iter().enumerate() {
         let samples = group
             .samples()
             .into_iter()
             .filter_map(|(pod, loads)| Some(Sample { pod, value: loads[kind]?, timestamp_s: now_s }));
-        join.add(*metric, samples).expect("a sample a pod");
+        join.add(*metric, samples);
     }
-    join.finish()
+    join.with_live(live, freshness, now_s).expect("pods have names of their own, and a sample each")
 }
 
 const fn metrics(knowledge: Knowledge) -> &'static [Metric] {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Cursor, Read as _};
+use std::mem;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -9,7 +10,6 @@ use clap::ArgMatches;
 use jiff::Timestamp;
 use rebalancer_core::{Joined, Metric, RotationOptions, Workload};
 use rebalancer_io::kubernetes::live_pods;
-use rebalancer_io::podstate::Answers;
 use rebalancer_io::prometheus::{PrometheusConfig, Wanted};
 use rebalancer_io::recording::Recording;
 use rebalancer_io::snapshot::Snapshot;
@@ -168,25 +168,26 @@ fn hint(start: &[u8]) -> Option<&'static str> {
 
 fn from_states(path: &Path, reader: Reader, decision: &DecisionArgs) -> Result<Saved, Failure> {
     let pods = states::pod_states(reader).with_context(|| path.display().to_string())?;
-    Ok(Saved::named(states::joined(&pods), states::present(&pods), None, decision))
+    Ok(Saved::plain(states::joined(&pods), states::present(&pods), None, decision))
 }
 
 fn from_folder(path: &Path, args: &SavedArgs) -> Result<Saved, Failure> {
     let wanted =
         Wanted { pod_label: &args.pod_label, namespace: None, max_bytes: PrometheusConfig::MAX_SAVED_BYTES };
     let decision = DecisionSettings::from(&args.decision);
-    let snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
-    // Answers without a sample have no time; any will do.
-    let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
-    let answers = Answers::new(at, snapshot.answers);
-    let Some(pods) = snapshot.pods else {
-        let joined = answers.join_named(decision.max_sample_age).context("cannot tell the pods apart")?;
-        let at = answers.has_samples().then_some(at);
-        return Ok(Saved::named(joined, answers.asked(), at, &args.decision));
+    let mut snapshot = Snapshot::open(path, &wanted).map_err(anyhow::Error::new)?;
+    let (asked, at) = (mem::take(&mut snapshot.asked), snapshot.at);
+    let unclear = "cannot tell the pods apart";
+    let Some(pods) = snapshot.pods.take() else {
+        let joined = snapshot.with_named(decision.max_sample_age).context(unclear)?;
+        return Ok(Saved::plain(joined, asked, at, &args.decision));
     };
-    let pods = live_pods(pods.as_slice(), at).with_context(|| format!("{}/pods.json", path.display()))?;
+    // Answers without a sample have no time; any will do.
+    let pods = live_pods(pods.as_slice(), at.unwrap_or(Timestamp::UNIX_EPOCH))
+        .with_context(|| format!("{}/pods.json", path.display()))?;
+    let joined = snapshot.with_live(&pods, decision.freshness()).context(unclear)?;
     let workload = Workload { pods, owners: Vec::new() };
-    Saved::of(&answers, workload, RecordedSettings::default(), &decision, None)
+    Ok(Saved { workload, ..Saved::plain(joined, asked, at, &args.decision) })
 }
 
 fn from_recording(
@@ -198,30 +199,19 @@ fn from_recording(
     let recording = Recording::read_from(path, reader).map_err(anyhow::Error::new)?;
     let ReadBack { settings, workload, answers, recorded } = read_back(&recording, path)?;
     let decision = DecisionSettings::from(&recorded::taken_up(args, &settings, matches)?);
-    Saved::of(&answers, workload, settings, &decision, Some((recording, recorded)))
+    let mut told: Vec<String> = of_known_age(&answers, &decision)?;
+    told.extend(recorded::unknown(&settings));
+    let joined = answers.join(&workload.pods, decision.freshness()).context("cannot tell the pods apart")?;
+    let (asked, at) = (answers.asked(), answers.has_samples().then_some(answers.at));
+    let recorded = Some((recording, recorded));
+    Ok(Saved { joined, asked, at, told, workload, settings, decision, recorded })
 }
 
 impl Saved {
-    /// Pods of which only names and loads are known.
-    fn named(joined: Joined, asked: Vec<Metric>, at: Option<Timestamp>, decision: &DecisionArgs) -> Self {
+    /// Loads without recorded settings, and without live pods yet.
+    fn plain(joined: Joined, asked: Vec<Metric>, at: Option<Timestamp>, decision: &DecisionArgs) -> Self {
         let (workload, settings) = (Workload::default(), RecordedSettings::default());
         let decision = DecisionSettings::from(decision);
         Self { joined, asked, at, told: Vec::new(), workload, settings, decision, recorded: None }
-    }
-
-    /// Answers about pods, or about all pods that they name where the workload has none.
-    fn of(
-        answers: &Answers,
-        workload: Workload,
-        settings: RecordedSettings,
-        decision: &DecisionSettings,
-        recorded: Option<(Recording, Recorded)>,
-    ) -> Result<Self, Failure> {
-        let mut told: Vec<String> = of_known_age(answers, decision)?;
-        told.extend(recorded::unknown(&settings));
-        let joined =
-            answers.join(&workload.pods, decision.freshness()).context("cannot tell the pods apart")?;
-        let (asked, at) = (answers.asked(), answers.has_samples().then_some(answers.at));
-        Ok(Self { joined, asked, at, told, workload, settings, decision: *decision, recorded })
     }
 }

@@ -1,5 +1,6 @@
 //! The causes of an uneven load, in words, and the advice against each.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -31,7 +32,7 @@ pub enum Cause {
         limit: f64,
     },
     /// One pod reads nothing, or far less than the others, though messages wait for it. Replacing it helps.
-    #[error("pod {pod} {}; replacing it helps", stall(*share, *limit, *partitions, standing.as_ref()))]
+    #[error("pod {pod} {}; replacing it helps", stall(*share, *limit, *partitions, standing.as_deref()))]
     StalledPod {
         /// Name of the pod.
         pod: String,
@@ -45,7 +46,7 @@ pub enum Cause {
         partitions: Option<usize>,
         /// The one of these with the largest backlog, if offsets are known.
         #[cfg_attr(feature = "serde", serde(flatten))]
-        standing: Option<Stands>,
+        standing: Option<Box<Stands>>,
     },
     /// One partition of a healthy pod stands while messages arrive. Replacing only that pod helps.
     #[error("{standing}; {moving} of the {others} others of pod {pod} move; replacing that pod alone helps")]
@@ -54,7 +55,7 @@ pub enum Cause {
         pod: String,
         /// Which partition, and since when.
         #[cfg_attr(feature = "serde", serde(flatten))]
-        standing: Stands,
+        standing: Box<Stands>,
         /// How many of the pod's other partitions with messages move.
         moving: usize,
         /// How many other partitions with messages there are.
@@ -68,7 +69,7 @@ pub enum Cause {
         pod: Option<String>,
         /// Which partition, at which offset, and since when.
         #[cfg_attr(feature = "serde", serde(flatten))]
-        standing: Stands,
+        standing: Box<Stands>,
         /// Who else stood at the same offset.
         evidence: String,
     },
@@ -246,10 +247,10 @@ impl Cause {
     }
 
     /// The partition that stands, if one is known to.
-    pub(crate) const fn standing(&self) -> Option<&Stands> {
+    pub(crate) fn standing(&self) -> Option<&Stands> {
         match self {
             Self::StuckPartition { standing, .. } | Self::PoisonRecord { standing, .. } => Some(standing),
-            Self::StalledPod { standing, .. } => standing.as_ref(),
+            Self::StalledPod { standing, .. } => standing.as_deref(),
             _ => None,
         }
     }

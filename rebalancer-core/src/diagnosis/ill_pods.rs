@@ -1,5 +1,6 @@
 //! Finds the pods that are themselves the cause of an uneven load or of a stopped partition.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -46,16 +47,22 @@ pub fn ill_pods(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
     let stretches = stretches(analysis, facts);
     let (sick, worst_ratio) = sick_pods(analysis, &stretches);
     ill.worst_ratio = worst_ratio;
-    let by_load = if sick.is_empty() { stalled_pods(analysis, facts, &stretches) } else { sick };
-    let lasted = window(facts);
-    let by_load = by_load.into_iter().map(|(position, cause)| (position, cause, lasted));
-    let by_load: Vec<_> = silent_pods(analysis, facts).into_iter().chain(by_load).collect();
-    if by_load.is_empty() {
+    let is_sick = !sick.is_empty();
+    let by_load = if is_sick { sick } else { stalled_pods(analysis, facts, &stretches) };
+    let silent = silent_pods(analysis, facts);
+    if by_load.is_empty() && silent.is_empty() {
         return ill;
     }
+    let lasted = window(facts);
+    let by_load = by_load.into_iter().map(|(position, number)| {
+        let pod = analysis.name(position);
+        let cause = if is_sick { illness::sick(pod, number) } else { illness::slow(pod, number) };
+        (position, cause, lasted)
+    });
+    ill.pods.reserve(silent.len() + by_load.len());
     let mut known: BTreeSet<usize> = ill.pods.iter().map(|pod| pod.position).collect();
     let warm = warm_for(facts);
-    for (position, cause, lasted) in by_load {
+    for (position, cause, lasted) in silent.into_iter().chain(by_load) {
         let name = analysis.name(position);
         let is_excused = matches!(cause, Cause::StalledPod { .. }) && ill.explains_stall(name);
         if is_excused || !known.insert(position) {
@@ -97,7 +104,7 @@ fn by_offsets(analysis: &Analysis<'_>, facts: &Facts<'_>) -> IllPods {
         if moving == 0 {
             stalled.entry(pod).or_default().push(standing);
         } else {
-            let cause = Cause::StuckPartition { pod, standing: standing.stands, moving, others };
+            let cause = Cause::StuckPartition { pod, standing: Box::new(standing.stands), moving, others };
             stuck.push(IllPod { position, cause, lasted: Some(lasted), cured_ago });
         }
     }

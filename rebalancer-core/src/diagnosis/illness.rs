@@ -1,5 +1,6 @@
 //! The pods that are themselves the cause, and findings that no replacement cures.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -105,6 +106,16 @@ impl IllPods {
     }
 }
 
+/// A pod that spends `ratio` times the CPU of the others on a message.
+pub(super) fn sick(pod: &str, ratio: f64) -> Cause {
+    Cause::SickPod { pod: pod.to_string(), ratio, limit: SICK_RATIO }
+}
+
+/// A pod that reads only `share` of what the others read, judged by its load alone.
+pub(super) fn slow(pod: &str, share: f64) -> Cause {
+    stalled(pod, Some(share), None, None)
+}
+
 /// A pod that reads less than this `share` of the others, or nothing; with how many partitions, and the standing one of them
 /// with the largest backlog, as far as they are known.
 pub(super) fn stalled(
@@ -113,13 +124,14 @@ pub(super) fn stalled(
     partitions: Option<usize>,
     standing: Option<Stands>,
 ) -> Cause {
+    let standing = standing.map(Box::new);
     Cause::StalledPod { pod: pod.to_string(), share, limit: STALLED_SHARE, partitions, standing }
 }
 
 pub(super) fn poison(standing: &StandingPartition, witness: &Witness) -> Cause {
     Cause::PoisonRecord {
         pod: standing.pod.clone(),
-        standing: standing.stands.clone(),
+        standing: Box::new(standing.stands.clone()),
         evidence: witness.to_string(),
     }
 }

@@ -1,9 +1,7 @@
 //! Sick pods: they spend far more CPU per message than the others.
 
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use crate::diagnosis::cause::Cause;
 use crate::diagnosis::illness::SICK_RATIO;
 use crate::diagnosis::stretch::{Middle, Stretch, mean};
 use crate::measure::analysis::Analysis;
@@ -12,26 +10,23 @@ use crate::measure::analysis::Analysis;
 /// running.
 const LEAST_RATE_SHARE: f64 = 0.1;
 
-/// The positions of the sick pods, worst first, and the largest ratio of any pod; no ratio unless CPU and
-/// rate of three pods are known. A pod with less CPU than its floor is not judged.
-pub(super) fn sick_pods(
-    analysis: &Analysis<'_>,
-    stretches: &[Stretch],
-) -> (Vec<(usize, Cause)>, Option<f64>) {
+/// The positions of the sick pods with their ratios, worst first, and the largest ratio of any pod; no ratio unless
+/// CPU and rate of three pods are known. A pod with less CPU than its floor is not judged.
+pub(super) fn sick_pods(analysis: &Analysis<'_>, stretches: &[Stretch]) -> (Vec<(usize, f64)>, Option<f64>) {
     let floor = analysis.thresholds().trigger_floors.cpu;
     let judged: Option<Vec<Judged<'_>>> =
         stretches.iter().map(|stretch| Judged::of(stretch, floor)).collect();
     let Some(judged) = judged else { return (Vec::new(), None) };
-    let ratio = |position| Some((position, lasting_ratio(position, &judged)?));
-    let mut ratios: Vec<(usize, f64)> = (0..analysis.count()).filter_map(ratio).collect();
-    let worst = ratios.iter().map(|(_, ratio)| *ratio).fold(0.0, f64::max);
-    ratios.retain(|(_, ratio)| *ratio > SICK_RATIO);
-    ratios.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let sick = |(position, ratio)| {
-        let pod = analysis.name(position).to_string();
-        (position, Cause::SickPod { pod, ratio, limit: SICK_RATIO })
-    };
-    (ratios.into_iter().map(sick).collect(), Some(worst))
+    let (mut sick, mut worst) = (Vec::new(), 0.0_f64);
+    for position in 0..analysis.count() {
+        let Some(ratio) = lasting_ratio(position, &judged) else { continue };
+        worst = worst.max(ratio);
+        if ratio > SICK_RATIO {
+            sick.push((position, ratio));
+        }
+    }
+    sick.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    (sick, Some(worst))
 }
 
 /// The smallest ratio over all stretches; `None` unless the pod is busy in every one.

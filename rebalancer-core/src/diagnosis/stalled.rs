@@ -3,8 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::diagnosis::behind::keeps_up;
-use crate::diagnosis::cause::Cause;
-use crate::diagnosis::illness::{self, STALLED_SHARE};
+use crate::diagnosis::illness::STALLED_SHARE;
 use crate::diagnosis::stretch::{Middle, Stretch, known, now};
 use crate::facts::Facts;
 use crate::input::metric::Metric;
@@ -14,13 +13,13 @@ use crate::measure::analysis::Analysis;
 /// partitions get few messages reads little too, but few messages wait for it.
 const LAG_RATIO: f64 = 2.0;
 
-/// The positions of the stalled pods, most lag first: lag triggers in spite of its floor, they have far more lag
+/// The positions of the stalled pods with the share that they read, most lag first: lag triggers in spite of its floor, they have far more lag
 /// than the others, and they read far less. A pod that reads all that arrives for it has not stalled.
 pub(super) fn stalled_pods(
     analysis: &Analysis<'_>,
     facts: &Facts<'_>,
     stretches: &[Stretch],
-) -> Vec<(usize, Cause)> {
+) -> Vec<(usize, f64)> {
     if !analysis.triggers_above_floor(Metric::Lag) {
         return Vec::new();
     }
@@ -35,9 +34,7 @@ pub(super) fn stalled_pods(
         .filter_map(|(position, lag)| Some((position, lag, share_read(position, stretches, &middles)?)));
     let mut stalled: Vec<(usize, f64, f64)> = stalled.collect();
     stalled.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let ill =
-        |(position, _, share)| (position, illness::stalled(analysis.name(position), Some(share), None, None));
-    stalled.into_iter().map(ill).collect()
+    stalled.into_iter().map(|(position, _, share)| (position, share)).collect()
 }
 
 /// The largest share, over the stretches, of the others' median rate that a pod reads; `None` if that is not

@@ -70,8 +70,13 @@ pub(super) fn mean(column: &[f64]) -> Option<f64> {
     Spread::of(&known).map(|spread| spread.mean)
 }
 
-/// Some numbers, sorted, to compare each with the median of the others.
-pub(super) struct Middle(Vec<f64>);
+/// What is in the middle of some numbers, to compare each with the median of the others.
+pub(super) struct Middle {
+    /// The number at the lower middle rank of the others, and the next one.
+    lower: [f64; 2],
+    /// The same for the upper middle rank, which is the lower one if the others are odd in number.
+    upper: [f64; 2],
+}
 
 /// A number is only judged if there are at least this many others.
 const LEAST_OTHERS: usize = 2;
@@ -80,16 +85,20 @@ impl Middle {
     /// `None` with fewer than three numbers.
     pub(super) fn of(known: impl Iterator<Item = f64>) -> Option<Self> {
         let mut numbers: Vec<f64> = known.collect();
-        numbers.sort_unstable_by(f64::total_cmp);
-        (numbers.len() > LEAST_OTHERS).then_some(Self(numbers))
+        if numbers.len() <= LEAST_OTHERS {
+            return None;
+        }
+        let others = numbers.len() - 1;
+        let mut at = |rank: usize| *numbers.select_nth_unstable_by(rank, f64::total_cmp).1;
+        let mut two = |rank: usize| [at(rank), at(rank + 1)];
+        Some(Self { lower: two((others - 1) / 2), upper: two(others / 2) })
     }
 
     /// The median of the numbers without `left_out`, which is one of them.
     pub(super) fn median_without(&self, left_out: f64) -> f64 {
-        let place = self.0.partition_point(|number| *number < left_out);
-        let other = |rank: usize| self.0[rank + usize::from(rank >= place)];
-        let others = self.0.len() - 1;
-        f64::midpoint(other((others - 1) / 2), other(others / 2))
+        // Without it, those from its rank on move up by one.
+        let other = |[number, next]: [f64; 2]| if number < left_out { number } else { next };
+        f64::midpoint(other(self.lower), other(self.upper))
     }
 }
 

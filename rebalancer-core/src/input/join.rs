@@ -1,16 +1,13 @@
 //! Joins live pods with samples: which pods take part, the loads of each, and problems with the samples.
 
-use alloc::string::{String, ToString};
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use crate::input::live_pod::{LivePod, Phase};
 use crate::input::metric::{Metric, PerMetric};
-use crate::input::names::NameList;
+use crate::input::names::{NameList, NameTable};
 use crate::input::pod::{Load, PodState};
 
 /// One sample of an instant answer.
@@ -35,34 +32,60 @@ pub struct Freshness {
 
 /// Joins answers with the live pods. The list of live pods, not the metrics server, decides which pods exist.
 ///
+/// It collects the answers first, whatever their order, so that an answer need not be kept once it was added.
+///
 /// ```
 /// use core::time::Duration;
 /// use rebalancer_core::{Freshness, Join, LivePod, Metric, Sample};
 ///
+/// let mut join = Join::default();
+/// join.add(Metric::Cpu, [Sample { pod: "orders-1", value: 0.5, timestamp_s: 1_000.0 }]);
 /// let live = [LivePod::assumed("orders-0"), LivePod::assumed("orders-1")];
 /// let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180) };
-/// let mut join = Join::new(&live, freshness, 1_000.0)?;
-/// join.add(Metric::Cpu, [Sample { pod: "orders-1", value: 0.5, timestamp_s: 1_000.0 }])?;
-/// let joined = join.finish();
+/// let joined = join.with_live(&live, freshness, 1_000.0)?;
 /// assert_eq!(joined.loads.cpu[1], 0.5);
 /// assert_eq!(joined.issues.cpu.missing, ["orders-0"]);
 /// # Ok::<(), rebalancer_core::JoinError>(())
 /// ```
-#[derive(Debug, Clone)]
-pub struct Join<'a> {
-    max_sample_age: Duration,
-    now_s: f64,
-    /// The place of each live pod. The hash has no secret seed, because the core uses no randomness.
-    places: HashMap<&'a str, Place, FixedState>,
-    joined: Joined,
+#[derive(Debug, Clone, Default)]
+pub struct Join {
+    /// The pods that the answers name, in order of first mention.
+    pods: NameTable,
+    columns: PerMetric<Column>,
 }
 
-/// Where the samples of a pod go.
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    /// The row among the pods that take part.
-    Row(usize),
+/// The samples of one metric, by the row of their pod.
+#[derive(Debug, Clone, Default)]
+struct Column {
+    /// NaN where there is no load. It may end before the last pod.
+    loads: Vec<f64>,
+    times: Times,
+    /// Rows whose sample is no load.
+    invalid: Vec<usize>,
+    /// The row of each sample that is not the first of its pod.
+    repeated: Vec<usize>,
+}
+
+/// The times of the samples of one metric, in seconds since the Unix epoch.
+#[derive(Debug, Clone, Default)]
+enum Times {
+    /// There is no sample.
+    #[default]
+    None,
+    /// All have the same, as nearly always.
+    Same(f64),
+    /// The time of each row.
+    Each(Vec<f64>),
+}
+
+/// What a known pod is to the workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It is no live pod of it.
+    Unknown,
     SetAside,
+    /// It takes part.
+    Eligible,
 }
 
 /// The result of a join.
@@ -140,112 +163,219 @@ pub enum JoinError {
     },
 }
 
-impl<'a> Join<'a> {
-    /// Starts with the live pods of the workload, at the time of all answers (seconds since the Unix epoch).
+impl Join {
+    /// Adds the whole answer for one metric; call it once for each metric that was asked for.
+    pub fn add<'s>(&mut self, metric: Metric, samples: impl IntoIterator<Item = Sample<'s>>) {
+        let samples = samples.into_iter();
+        self.pods.reserve(samples.size_hint().0);
+        let mut adding = self.adding(metric);
+        samples.for_each(|sample| adding.push(sample));
+    }
+
+    /// Begins the answer for one metric, whose samples are then added one by one.
+    pub fn adding(&mut self, metric: Metric) -> Adding<'_> {
+        let known = self.pods.names().len();
+        let column = &mut self.columns[metric];
+        *column = Column { loads: Vec::with_capacity(known), ..Column::default() };
+        Adding { pods: &mut self.pods, column, seen: alloc::vec![false; known], next: 0 }
+    }
+
+    /// The pods with more than one sample of a metric, one entry for each further one.
+    pub fn repeated(&self, metric: Metric) -> Vec<&str> {
+        self.columns[metric].repeated.iter().map(|row| self.pods.names().get(*row)).collect()
+    }
+
+    /// Ends the join with the live pods of the workload, at the time of all answers (seconds since the Unix epoch).
+    ///
+    /// Samples of pods that are not live are counted; samples of pods set aside are ignored. Metrics without an answer
+    /// are missing for every pod.
     ///
     /// # Errors
-    /// Two live pods with the same name.
-    pub fn new(live: &'a [LivePod], freshness: Freshness, now_s: f64) -> Result<Self, JoinError> {
-        let mut join = Self::of_named_pods([], freshness.max_sample_age, now_s);
+    /// Two live pods with the same name, or two samples of one metric for one eligible pod.
+    pub fn with_live(
+        mut self,
+        live: &[LivePod],
+        freshness: Freshness,
+        now_s: f64,
+    ) -> Result<Joined, JoinError> {
+        let mut parts = alloc::vec![Part::Unknown; self.pods.names().len()];
+        let (mut rows, mut names, mut set_aside) = (Vec::new(), NameList::default(), Vec::new());
         for pod in live {
+            let next = rows.last().map_or(0, |row| row + 1);
+            let row = self.pods.row(&pod.name, next);
+            parts.resize(self.pods.names().len(), Part::Unknown);
             let reason = set_aside_reason(pod, freshness.warm_up);
-            let row = Place::Row(join.joined.names.len());
-            let place = if reason.is_none() { row } else { Place::SetAside };
-            if join.places.insert(&pod.name, place).is_some() {
+            let part = if reason.is_none() { Part::Eligible } else { Part::SetAside };
+            if mem::replace(&mut parts[row], part) != Part::Unknown {
                 return Err(JoinError::DuplicatePod { pod: pod.name.clone() });
             }
-            match reason {
-                None => join.joined.names.push(&pod.name),
-                Some(reason) => join.joined.set_aside.push(SetAside { pod: pod.name.clone(), reason }),
+            if let Some(reason) = reason {
+                set_aside.push(SetAside { pod: pod.name.clone(), reason });
+            } else {
+                rows.push(row);
+                names.push(&pod.name);
             }
         }
-        Ok(join)
+        let pods = self.pods.into_names();
+        let settled =
+            Settling { pods: &pods, parts: &parts, max_sample_age: freshness.max_sample_age, now_s };
+        let (loads, issues) = settled.all(self.columns, &rows.iter().copied())?;
+        Ok(Joined { names, loads, set_aside, issues })
     }
 
-    /// Starts without a list of live pods: all pods of these names count as live, Ready and warm, in the order of
-    /// first mention.
-    pub fn of_named_pods(
-        names: impl IntoIterator<Item = &'a str>,
-        max_sample_age: Duration,
-        now_s: f64,
-    ) -> Self {
-        let mut join = Self { max_sample_age, now_s, places: HashMap::default(), joined: Joined::default() };
-        let mut next = 0;
-        for name in names {
-            next = if let Some(Place::Row(row)) = join.place(name, next) {
-                row + 1
-            } else {
-                join.places.insert(name, Place::Row(join.joined.names.len()));
-                join.joined.names.push(name);
-                join.joined.names.len()
-            };
-        }
-        join
-    }
-
-    /// Adds the whole answer for one metric; call it once for each metric that was asked for.
-    ///
-    /// Samples of pods that are not live are counted; samples of pods set aside are ignored.
+    /// Ends the join without a list of live pods: all pods that the answers name count as live, Ready and warm.
     ///
     /// # Errors
-    /// Two samples for one eligible pod. The join must then be discarded.
-    pub fn add<'s>(
-        &mut self,
-        metric: Metric,
-        samples: impl IntoIterator<Item = Sample<'s>>,
-    ) -> Result<(), JoinError> {
-        let max_age_s = self.max_sample_age.as_secs_f64();
-        let mut loads = alloc::vec![f64::NAN; self.joined.names.len()];
-        let mut issues = MetricIssues::default();
-        let mut seen = alloc::vec![false; loads.len()];
-        let mut next = 0;
-        for Sample { pod, value, timestamp_s } in samples {
-            let row = match self.place(pod, next) {
-                Some(Place::Row(row)) => row,
-                Some(Place::SetAside) => continue,
-                None => {
-                    issues.unknown_pods += 1;
-                    continue;
-                }
-            };
-            next = row + 1;
-            if mem::replace(&mut seen[row], true) {
-                return Err(JoinError::DuplicateSample { metric, pod: pod.to_string() });
+    /// Two samples of one metric for one pod.
+    pub fn with_named(self, max_sample_age: Duration, now_s: f64) -> Result<Joined, JoinError> {
+        let names = self.pods.into_names();
+        let parts = alloc::vec![Part::Eligible; names.len()];
+        let settled = Settling { pods: &names, parts: &parts, max_sample_age, now_s };
+        let (loads, issues) = settled.all(self.columns, &(0..names.len()))?;
+        Ok(Joined { names, loads, set_aside: Vec::new(), issues })
+    }
+}
+
+/// Adds the samples of one metric one by one; see [`Join::adding`].
+#[derive(Debug)]
+pub struct Adding<'j> {
+    pods: &'j mut NameTable,
+    column: &'j mut Column,
+    /// The rows that have a sample.
+    seen: Vec<bool>,
+    /// The row after the last one: answers nearly always name the pods in one order.
+    next: usize,
+}
+
+impl Adding<'_> {
+    /// Adds a sample.
+    pub fn push(&mut self, Sample { pod, value, timestamp_s }: Sample<'_>) {
+        let row = self.pods.row(pod, self.next);
+        self.next = row + 1;
+        if row >= self.seen.len() {
+            self.seen.resize(row + 1, false);
+        }
+        if mem::replace(&mut self.seen[row], true) {
+            self.column.repeated.push(row);
+        } else {
+            self.column.put(row, value, timestamp_s);
+        }
+    }
+}
+
+impl Column {
+    /// The first sample of a pod.
+    fn put(&mut self, row: usize, value: f64, timestamp_s: f64) {
+        if row >= self.loads.len() {
+            self.loads.resize(row + 1, f64::NAN);
+        }
+        match Load::from_sample(value) {
+            Some(load) => self.loads[row] = load.value(),
+            None => self.invalid.push(row),
+        }
+        match &mut self.times {
+            Times::Same(time) if *time == timestamp_s => {}
+            Times::None => self.times = Times::Same(timestamp_s),
+            Times::Same(time) => {
+                let mut each = alloc::vec![*time; self.loads.len()];
+                each[row] = timestamp_s;
+                self.times = Times::Each(each);
             }
-            let is_fresh = libm::fabs(self.now_s - timestamp_s) <= max_age_s;
-            match Load::from_sample(value) {
-                _ if !is_fresh => issues.stale.push(pod.to_string()),
-                None => issues.invalid.push(pod.to_string()),
-                Some(load) => loads[row] = load.value(),
+            Times::Each(each) => {
+                each.resize(self.loads.len(), timestamp_s);
+                each[row] = timestamp_s;
             }
         }
-        (self.joined.loads[metric], self.joined.issues[metric]) = (loads, issues);
-        Ok(())
+    }
+}
+
+impl Times {
+    /// The time of a row that has a sample.
+    fn of(&self, row: usize) -> f64 {
+        match self {
+            Self::None => f64::NAN,
+            Self::Same(time) => *time,
+            Self::Each(each) => each[row],
+        }
+    }
+}
+
+/// What decides which samples count, once the pods and the time are known.
+struct Settling<'a> {
+    /// The name of each row.
+    pods: &'a NameList,
+    /// The part of each row.
+    parts: &'a [Part],
+    max_sample_age: Duration,
+    now_s: f64,
+}
+
+/// The loads of the eligible pods, and the problems of each metric.
+type Settled = (PerMetric<Vec<f64>>, PerMetric<MetricIssues>);
+
+impl Settling<'_> {
+    /// All metrics, with the loads of these rows.
+    fn all(
+        &self,
+        columns: PerMetric<Column>,
+        rows: &(impl Iterator<Item = usize> + Clone),
+    ) -> Result<Settled, JoinError> {
+        let (mut loads, mut issues) = Settled::default();
+        for (metric, column) in columns.into_pairs() {
+            if let Some(row) = column.repeated.iter().find(|row| self.is(Part::Eligible, **row)) {
+                return Err(JoinError::DuplicateSample { metric, pod: self.name(*row) });
+            }
+            (loads[metric], issues[metric]) = self.one(&column, rows.clone());
+        }
+        Ok((loads, issues))
     }
 
-    /// The place of a pod; `None` if it is not known. Answers nearly always name the pods in one order, so the row after
-    /// the last one is looked at first.
-    fn place(&self, pod: &str, next: usize) -> Option<Place> {
-        let names = &self.joined.names;
-        if next < names.len() && names.get(next) == pod {
-            return Some(Place::Row(next));
+    /// One metric, with the loads of these rows.
+    fn one(&self, column: &Column, rows: impl Iterator<Item = usize>) -> (Vec<f64>, MetricIssues) {
+        let mut issues = MetricIssues { unknown_pods: self.unknown(column), ..MetricIssues::default() };
+        let fresh_load = |row: usize| {
+            let load = column.loads.get(row).copied().unwrap_or(f64::NAN);
+            if !load.is_nan() && !self.is_fresh(column.times.of(row)) {
+                issues.stale.push(self.name(row));
+            } else if !load.is_nan() {
+                return load;
+            }
+            issues.missing.push(self.name(row));
+            f64::NAN
+        };
+        let loads = rows.map(fresh_load).collect();
+        for row in column.invalid.iter().copied().filter(|row| self.is(Part::Eligible, *row)) {
+            let is_fresh = self.is_fresh(column.times.of(row));
+            let list = if is_fresh { &mut issues.invalid } else { &mut issues.stale };
+            list.push(self.name(row));
         }
-        self.places.get(pod).copied()
+        for list in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
+            list.sort_unstable();
+        }
+        (loads, issues)
     }
 
-    /// Ends the join. Metrics without an answer are missing for every pod.
-    pub fn finish(self) -> Joined {
-        let mut joined = self.joined;
-        for metric in Metric::ALL {
-            let (loads, issues) = (&mut joined.loads[metric], &mut joined.issues[metric]);
-            loads.resize(joined.names.len(), f64::NAN);
-            let missing = joined.names.iter().zip(loads).filter(|(_, load)| load.is_nan());
-            issues.missing = missing.map(|(pod, _)| pod.to_string()).collect();
-            for list in [&mut issues.missing, &mut issues.invalid, &mut issues.stale] {
-                list.sort_unstable();
-            }
+    /// Number of samples of pods that are not live.
+    fn unknown(&self, column: &Column) -> usize {
+        if !self.parts.contains(&Part::Unknown) {
+            return 0;
         }
-        joined
+        let is_unknown = |row: &usize| self.is(Part::Unknown, *row);
+        let with_load = (0..column.loads.len()).filter(|row| !column.loads[*row].is_nan());
+        let others = column.invalid.iter().chain(&column.repeated).copied();
+        with_load.chain(others).filter(is_unknown).count()
+    }
+
+    fn is(&self, part: Part, row: usize) -> bool {
+        self.parts[row] == part
+    }
+
+    fn is_fresh(&self, timestamp_s: f64) -> bool {
+        libm::fabs(self.now_s - timestamp_s) <= self.max_sample_age.as_secs_f64()
+    }
+
+    fn name(&self, row: usize) -> String {
+        self.pods.get(row).to_string()
     }
 }
 

@@ -1,11 +1,12 @@
-//! Pod names: all in one string.
+//! Pod names: all in one string, and the row of each.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::hash::BuildHasher as _;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashSet;
+use hashbrown::HashTable;
 
 /// Names in one string, without an allocation per name. The row of a name is its position.
 ///
@@ -56,7 +57,7 @@ impl NameList {
 
     /// The names that occurred before, once for each repetition, in order.
     pub fn repeated(&self) -> Vec<&str> {
-        repeated(self.iter())
+        repeated(self.len(), |row| self.get(row))
     }
 }
 
@@ -64,13 +65,18 @@ impl NameList {
 ///
 /// The hash has no secret seed, because the core uses no randomness. Names chosen to collide make this slow but not
 /// wrong.
-pub(crate) fn repeated<'n>(names: impl ExactSizeIterator<Item = &'n str> + Clone) -> Vec<&'n str> {
+pub(crate) fn repeated<'n>(count: usize, name: impl Fn(usize) -> &'n str) -> Vec<&'n str> {
     // If the server sorts its answers, no table is needed.
-    if names.clone().is_sorted_by(|name, next| name < next) {
+    if (1..count).all(|row| name(row - 1) < name(row)) {
         return Vec::new();
     }
-    let mut seen = HashSet::with_capacity_and_hasher(names.len(), FixedState::default());
-    names.filter(|name| !seen.insert(*name)).collect()
+    let mut rows: HashTable<usize> = HashTable::with_capacity(count);
+    let is_known = |row: &usize| {
+        let this = name(*row);
+        let entry = rows.entry(hash(this), |other| name(*other) == this, |other| hash(name(*other)));
+        *entry.or_insert(*row).get() != *row
+    };
+    (0..count).filter(is_known).map(&name).collect()
 }
 
 impl<'n> FromIterator<&'n str> for NameList {
@@ -85,6 +91,51 @@ impl fmt::Debug for NameList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
+}
+
+/// Different names, and the row of each.
+///
+/// The hash has no secret seed, as in [`repeated`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NameTable {
+    names: NameList,
+    rows: HashTable<usize>,
+}
+
+impl NameTable {
+    /// The names by their rows.
+    pub const fn names(&self) -> &NameList {
+        &self.names
+    }
+
+    /// The names by their rows, without the table.
+    pub fn into_names(self) -> NameList {
+        self.names
+    }
+
+    /// Makes room for this number of names in all.
+    pub fn reserve(&mut self, count: usize) {
+        let (names, more) = (&self.names, count.saturating_sub(self.rows.len()));
+        self.rows.reserve(more, |row| hash(names.get(*row)));
+    }
+
+    /// The row of a name, which is added if it is new. The row where it is expected is looked at first.
+    pub fn row(&mut self, name: &str, expected: usize) -> usize {
+        let names = &self.names;
+        if expected < names.len() && names.get(expected) == name {
+            return expected;
+        }
+        let entry = self.rows.entry(hash(name), |row| names.get(*row) == name, |row| hash(names.get(*row)));
+        let row = *entry.or_insert(names.len()).get();
+        if row == names.len() {
+            self.names.push(name);
+        }
+        row
+    }
+}
+
+fn hash(name: &str) -> u64 {
+    FixedState::default().hash_one(name)
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The engine's result for a set of pods, with every number that led to it.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::input::metric::{Metric, PerMetric};
+use crate::input::names::NameList;
 use crate::input::pod::{Load, PodState};
 use crate::measure::outliers::Outliers;
 use crate::measure::spread::{Spread, median};
@@ -16,14 +18,72 @@ use crate::wording::against;
 /// Pods are identified by their position in the slice or columns given to the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Analysis<'a> {
-    pub(crate) names: Vec<&'a str>,
-    /// By position; an empty column has no loads.
-    pub(crate) loads: PerMetric<Vec<Option<Load>>>,
+    pub(crate) names: Names<'a>,
+    pub(crate) loads: PerMetric<Column<'a>>,
     pub(crate) thresholds: Thresholds,
     pub(crate) coverage: PerMetric<Coverage>,
     pub(crate) candidates: Vec<usize>,
     pub(crate) spreads: PerMetric<Option<Spread>>,
     pub(crate) outliers: Option<Outliers>,
+}
+
+/// The names of the pods, by position.
+#[derive(Debug, Clone)]
+pub(crate) enum Names<'a> {
+    /// Those of a join.
+    Joined(&'a NameList),
+    /// Any.
+    Each(Vec<&'a str>),
+}
+
+impl<'a> Names<'a> {
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::Joined(names) => names.len(),
+            Self::Each(names) => names.len(),
+        }
+    }
+
+    pub(crate) fn get(&self, position: usize) -> &'a str {
+        match self {
+            Self::Joined(names) => names.get(position),
+            Self::Each(names) => names[position],
+        }
+    }
+}
+
+/// The same names, wherever they are kept.
+impl PartialEq for Names<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && (0..self.len()).all(|position| self.get(position) == other.get(position))
+    }
+}
+
+/// The samples of one metric, by position; an empty column has no loads.
+#[derive(Debug, Clone)]
+pub(crate) struct Column<'a>(pub(crate) Cow<'a, [f64]>);
+
+impl Column<'_> {
+    /// The load at a position; a sample that is none is missing.
+    pub(crate) fn get(&self, position: usize) -> Option<Load> {
+        Load::from_sample(*self.0.get(position)?)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Option<Load>> {
+        self.0.iter().map(|sample| Load::from_sample(*sample))
+    }
+
+    /// How many pods have a load.
+    pub(crate) fn having(&self) -> usize {
+        self.iter().flatten().count()
+    }
+}
+
+/// Columns with the same loads, whatever stands for a missing one.
+impl PartialEq for Column<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
 }
 
 /// How many of the eligible pods have a metric.
@@ -71,12 +131,12 @@ impl<'a> Analysis<'a> {
     /// # Panics
     /// When `position` is not below [`Analysis::count`].
     pub fn name(&self, position: usize) -> &'a str {
-        self.names[position]
+        self.names.get(position)
     }
 
     /// Load of the pod at `position`; `None` if missing.
     pub fn load(&self, position: usize, metric: Metric) -> Option<Load> {
-        *self.loads[metric].get(position)?
+        self.loads[metric].get(position)
     }
 
     /// Composite score of the pod at `position`, 1.0 for an average pod; `None` if it is no candidate.

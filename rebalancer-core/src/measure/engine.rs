@@ -1,6 +1,7 @@
 //! The decision: which metrics are usable, which pods are candidates, whether a threshold is
 //! passed, and which two pods a rotation would take.
 
+use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -10,7 +11,7 @@ use crate::input::join::Joined;
 use crate::input::metric::{Metric, PerMetric};
 use crate::input::names::repeated;
 use crate::input::pod::{Load, PodState};
-use crate::measure::analysis::{Analysis, Coverage};
+use crate::measure::analysis::{Analysis, Column, Coverage, Names};
 use crate::measure::outliers::outliers;
 use crate::measure::spread::Spread;
 use crate::measure::thresholds::{InvalidSetting, Thresholds};
@@ -56,8 +57,9 @@ impl Engine {
     pub fn analyze<'a>(&self, pods: &'a [PodState]) -> Result<Analysis<'a>, AnalyzeError> {
         let names: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
         different(&names)?;
-        let column = |metric| pods.iter().map(|pod| pod.load(metric)).collect();
-        self.decide(names, PerMetric::from_fn(column))
+        let sample = |metric| move |pod: &PodState| pod.load(metric).map_or(f64::NAN, Load::value);
+        let column = |metric| Column(Cow::Owned(pods.iter().map(sample(metric)).collect()));
+        self.decide(Names::Each(names), PerMetric::from_fn(column))
     }
 
     /// Analyses the pods of a join, like [`Engine::analyze`]. Their names differ: a join refuses equal ones.
@@ -65,7 +67,7 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::analyze_columns`], except for equal names.
     pub fn analyze_joined<'a>(&self, joined: &'a Joined) -> Result<Analysis<'a>, AnalyzeError> {
-        self.decide_columns(joined.names.iter().collect(), &joined.loads)
+        self.decide_columns(Names::Joined(&joined.names), &joined.loads)
     }
 
     /// Analyses pods whose loads are in columns, like [`Engine::analyze`].
@@ -87,36 +89,35 @@ impl Engine {
     pub fn analyze_columns<'a>(
         &self,
         names: &[&'a str],
-        loads: &PerMetric<Vec<f64>>,
+        loads: &'a PerMetric<Vec<f64>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         different(names)?;
-        self.decide_columns(names.to_vec(), loads)
+        self.decide_columns(Names::Each(names.to_vec()), loads)
     }
 
     fn decide_columns<'a>(
         &self,
-        names: Vec<&'a str>,
-        loads: &PerMetric<Vec<f64>>,
+        names: Names<'a>,
+        loads: &'a PerMetric<Vec<f64>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         for (metric, column) in loads.iter() {
             if !column.is_empty() && column.len() != names.len() {
                 return Err(AnalyzeError::Length { metric, loads: column.len(), names: names.len() });
             }
         }
-        let column = |metric| loads[metric].iter().map(|sample| Load::from_sample(*sample)).collect();
-        self.decide(names, PerMetric::from_fn(column))
+        self.decide(names, PerMetric::from_fn(|metric| Column(Cow::Borrowed(loads[metric].as_slice()))))
     }
 
     /// Analyses pods; every column has one entry per pod, or is empty.
     fn decide<'a>(
         &self,
-        names: Vec<&'a str>,
-        loads: PerMetric<Vec<Option<Load>>>,
+        names: Names<'a>,
+        loads: PerMetric<Column<'a>>,
     ) -> Result<Analysis<'a>, AnalyzeError> {
         self.thresholds.validate()?;
-        let load = |metric: Metric, position: usize| loads[metric].get(position).copied().flatten();
+        let load = |metric: Metric, position: usize| loads[metric].get(position);
         let (eligible, needed) = (names.len(), self.needed(names.len()));
-        let having = |metric| loads[metric].iter().flatten().count();
+        let having = |metric: Metric| loads[metric].having();
         let coverage = PerMetric::from_fn(|metric| Coverage { having: having(metric), needed, eligible });
         let is_usable = |metric: &Metric| coverage[*metric].is_usable();
         let usable: Vec<Metric> = Metric::ALL.into_iter().filter(is_usable).collect();
@@ -130,9 +131,9 @@ impl Engine {
         let thresholds = self.thresholds;
         let mut analysis =
             Analysis { names, loads, thresholds, coverage, candidates, spreads, outliers: None };
-        let scored: Vec<(usize, f64)> =
-            analysis.candidates.iter().map(|&position| (position, analysis.weighed(position))).collect();
-        analysis.outliers = outliers(&scored, |position| analysis.name(position));
+        let scores = analysis.candidates.iter().map(|position| analysis.weighed(*position));
+        analysis.outliers =
+            outliers(&analysis.candidates, &scores.collect::<Vec<f64>>(), |position| analysis.name(position));
         Ok(analysis)
     }
 
@@ -152,7 +153,7 @@ impl Engine {
 
 /// Refuses two pods with one name.
 fn different(names: &[&str]) -> Result<(), AnalyzeError> {
-    let repeated = repeated(names.iter().copied());
+    let repeated = repeated(names.len(), |position| names[position]);
     repeated.first().map_or(Ok(()), |name| Err(AnalyzeError::DuplicatePod { name: (*name).to_string() }))
 }
 

@@ -34,15 +34,19 @@ impl Role {
     }
 }
 
-/// Finds the outliers among scored positions. Ties go to the smallest name in byte order. `None` with fewer
-/// than two pods.
-pub(crate) fn outliers<'a>(scored: &[(usize, f64)], name: impl Fn(usize) -> &'a str) -> Option<Outliers> {
+/// Finds the outliers among positions by their scores. Ties go to the smallest name in byte order. `None` with
+/// fewer than two pods.
+pub(crate) fn outliers<'a>(
+    positions: &[usize],
+    scores: &[f64],
+    name: impl Fn(usize) -> &'a str,
+) -> Option<Outliers> {
+    let pairs = || positions.iter().copied().zip(scores.iter().copied());
     let by_name = |one: &(usize, f64), other: &(usize, f64)| name(one.0).cmp(name(other.0));
     let (busiest, _) =
-        scored.iter().min_by(|one, other| other.1.total_cmp(&one.1).then_with(|| by_name(one, other)))?;
-    let (least_busy, _) = scored
-        .iter()
-        .filter(|(position, _)| position != busiest)
+        pairs().min_by(|one, other| other.1.total_cmp(&one.1).then_with(|| by_name(one, other)))?;
+    let (least_busy, _) = pairs()
+        .filter(|(position, _)| *position != busiest)
         .min_by(|one, other| one.1.total_cmp(&other.1).then_with(|| by_name(one, other)))?;
-    Some(Outliers { busiest: *busiest, least_busy: *least_busy })
+    Some(Outliers { busiest, least_busy })
 }

@@ -38,7 +38,7 @@ impl Scene {
         };
         let live: Vec<LivePod> = (0..rows.len()).map(pod).collect();
         let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: minutes(1) };
-        let mut joined = Join::new(&live, freshness, 0.0).expect("names differ").finish();
+        let mut joined = Join::default().with_live(&live, freshness, 0.0).expect("names differ");
         for (row, [cpu, lag, rate]) in rows.iter().enumerate() {
             (joined.loads.cpu[row], joined.loads.lag[row], joined.loads.rate[row]) = (*cpu, *lag, *rate);
         }

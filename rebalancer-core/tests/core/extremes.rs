@@ -67,9 +67,9 @@ fn what_is_wrong_is_listed_by_name_whatever_the_order_of_the_answer() {
         sample("c", 1.0, 1.0),
         sample("a", 1.0, 2_000.0),
     ];
-    let mut join = Join::new(&live, freshness, 1_000.0).expect("names differ");
-    join.add(Metric::Lag, answer).expect("no duplicates");
-    let issues = join.finish().issues.lag;
+    let mut join = Join::default();
+    join.add(Metric::Lag, answer);
+    let issues = join.with_live(&live, freshness, 1_000.0).expect("no duplicates").issues.lag;
     assert_eq!(issues.missing, ["a", "b", "c", "d"]);
     assert_eq!(
         (issues.invalid, issues.stale),

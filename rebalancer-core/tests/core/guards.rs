@@ -31,7 +31,7 @@ fn live(ages: &[Option<Duration>]) -> Vec<LivePod> {
 /// All `live` pods with the given CPU, whatever their age.
 fn joined(live: &[LivePod], cpu: &[f64]) -> Joined {
     let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: MINUTE };
-    let mut joined = Join::new(live, freshness, 0.0).expect("names differ").finish();
+    let mut joined = Join::default().with_live(live, freshness, 0.0).expect("names differ");
     joined.loads.cpu.copy_from_slice(cpu);
     joined
 }

@@ -97,26 +97,25 @@ proptest! {
 
     #[test]
     fn equals_the_oracle(live in live_pods(), rules in rules(), cpu in answer(true), lag in answer(false)) {
-        let mut join = Join::new(&live, rules, NOW_S).expect("names differ");
         let answers = [(Metric::Cpu, samples(&cpu)), (Metric::Lag, samples(&lag))];
+        let mut join = Join::default();
         for (metric, samples) in &answers {
-            let expected = oracle::join(&live, rules, NOW_S, samples);
-            match (join.add(*metric, samples.iter().copied()), expected) {
-                (Err(error), JoinedMetric::Duplicates(pods)) => {
-                    let JoinError::DuplicateSample { metric: of, pod } = error else {
-                        return Err(TestCaseError::fail(error.to_string()));
-                    };
-                    prop_assert_eq!(of, *metric);
-                    prop_assert!(pods.contains(&pod), "{pod}");
-                    return Ok(());
-                }
-                (added, expected) => {
-                    prop_assert_eq!(added, Ok(()));
-                    prop_assert!(!matches!(expected, JoinedMetric::Duplicates(_)), "{:?}", expected);
-                }
-            }
+            join.add(*metric, samples.iter().copied());
         }
-        let joined = join.finish();
+        let joined = join.with_live(&live, rules, NOW_S);
+        let [cpu, lag] = [0, 1].map(|of: usize| oracle::join(&live, rules, NOW_S, &answers[of].1));
+        prop_assert!(!matches!(lag, JoinedMetric::Duplicates(_)), "{:?}", lag);
+        let joined = match (joined, cpu) {
+            (Err(JoinError::DuplicateSample { metric, pod }), JoinedMetric::Duplicates(pods)) => {
+                prop_assert_eq!(metric, Metric::Cpu);
+                prop_assert!(pods.contains(&pod), "{pod}");
+                return Ok(());
+            }
+            (joined, cpu) => {
+                prop_assert!(!matches!(cpu, JoinedMetric::Duplicates(_)), "{:?}", cpu);
+                joined.map_err(|error| TestCaseError::fail(error.to_string()))?
+            }
+        };
         let pods: Vec<String> = joined.pods().iter().map(|pod| pod.name.clone()).collect();
         prop_assert_eq!(pods, oracle::eligible(&live, rules));
         for (metric, samples) in &answers {
@@ -132,7 +131,7 @@ proptest! {
     /// Every live pod is either joined or set aside, with the first reason that holds.
     #[test]
     fn every_live_pod_is_accounted_for(live in live_pods(), rules in rules()) {
-        let joined = Join::new(&live, rules, NOW_S).expect("names differ").finish();
+        let joined = Join::default().with_live(&live, rules, NOW_S).expect("names differ");
         prop_assert_eq!(joined.names.len() + joined.set_aside.len(), live.len());
         for aside in &joined.set_aside {
             let pod = live.iter().find(|pod| pod.name == aside.pod).expect("set aside pods live");
@@ -159,8 +158,9 @@ proptest! {
         rules in rules(),
     ) {
         let joined = |given: &[Given]| {
-            let mut join = Join::new(&live, rules, NOW_S).expect("names differ");
-            join.add(Metric::Rate, samples(given)).map(|()| join.finish()).map(|joined| (joined.pods(), joined.issues))
+            let mut join = Join::default();
+            join.add(Metric::Rate, samples(given));
+            join.with_live(&live, rules, NOW_S).map(|joined| (joined.pods(), joined.issues))
         };
         prop_assert_eq!(joined(&given), joined(&shuffled));
     }
@@ -175,9 +175,9 @@ proptest! {
         let (warm_up, max_sample_age) = (Duration::from_secs(300), Duration::from_secs(180));
         let rules = Freshness { warm_up, max_sample_age };
         let pods = |live: &[LivePod], given: &[Given]| {
-            let mut join = Join::new(live, rules, NOW_S).expect("names differ");
-            join.add(Metric::Cpu, samples(given)).expect("no duplicates");
-            join.finish().pods()
+            let mut join = Join::default();
+            join.add(Metric::Cpu, samples(given));
+            join.with_live(live, rules, NOW_S).expect("no duplicates").pods()
         };
         let without = pods(&live, &given);
         live.insert(1, LivePod { age: Some(Duration::from_secs(age_s)), ..LivePod::assumed("newborn") });

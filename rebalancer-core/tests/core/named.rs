@@ -5,7 +5,7 @@ use std::mem;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rebalancer_core::{Freshness, Join, JoinError, Joined, LivePod, Metric, PerMetric, Sample};
+use rebalancer_core::{Freshness, Join, LivePod, Metric, PerMetric, Sample};
 use rebalancer_sim::generators::sample;
 
 const NOW_S: f64 = 1_000.0;
@@ -47,22 +47,20 @@ proptest! {
         let named: PerMetric<Vec<(String, f64, f64)>> = answers.map(|rows| {
             rows.into_iter().map(|(pod, value, time_ms)| (name(pod), value, time_ms as f64 / 1000.0)).collect()
         });
-        let pods = || named.iter().flat_map(|(_, rows)| rows).map(|(pod, ..)| pod.as_str());
+        let pods = named.iter().flat_map(|(_, rows)| rows).map(|(pod, ..)| pod.as_str());
         let mut seen: BTreeSet<&str> = BTreeSet::new();
-        let live: Vec<LivePod> = pods().filter(|pod| seen.insert(*pod)).map(LivePod::assumed).collect();
-        let joined = |mut join: Join<'_>| {
-            for (metric, rows) in named.iter() {
-                let samples = rows.iter().map(|(pod, value, timestamp_s)| Sample {
-                    pod,
-                    value: *value,
-                    timestamp_s: *timestamp_s,
-                });
-                join.add(metric, samples)?;
-            }
-            Ok::<Joined, JoinError>(join.finish())
-        };
-        let expected = joined(Join::new(&live, FRESHNESS, NOW_S).expect("names differ"));
-        match (joined(Join::of_named_pods(pods(), FRESHNESS.max_sample_age, NOW_S)), expected) {
+        let live: Vec<LivePod> = pods.filter(|pod| seen.insert(*pod)).map(LivePod::assumed).collect();
+        let mut join = Join::default();
+        for (metric, rows) in named.iter() {
+            let samples = rows.iter().map(|(pod, value, timestamp_s)| Sample {
+                pod,
+                value: *value,
+                timestamp_s: *timestamp_s,
+            });
+            join.add(metric, samples);
+        }
+        let expected = join.clone().with_live(&live, FRESHNESS, NOW_S);
+        match (join.with_named(FRESHNESS.max_sample_age, NOW_S), expected) {
             (Ok(joined), Ok(expected)) => {
                 prop_assert_eq!(&joined.names, &expected.names);
                 prop_assert_eq!(&joined.issues, &expected.issues);

@@ -149,7 +149,7 @@ fn live(kind: &str) -> Vec<LivePod> {
 /// All pods are equally busy.
 fn joined(live: &[LivePod]) -> Joined {
     let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: minutes(1) };
-    let mut joined = Join::new(live, freshness, 0.0).expect("names differ").finish();
+    let mut joined = Join::default().with_live(live, freshness, 0.0).expect("names differ");
     for pod in 0..live.len() {
         (joined.loads.cpu[pod], joined.loads.lag[pod], joined.loads.rate[pod]) = (1.0, 100.0, 100.0);
     }

@@ -35,7 +35,8 @@ mod tests;
 #[cfg(test)]
 mod twins;
 
+pub(crate) use self::answer::seconds;
 pub use self::answer::{LabelledSample, Point, Sample, Samples, Series, Wanted};
 pub use self::decoder::{instant, labelled, range};
-pub(crate) use self::decoder::{labelled_by_sample, range_by_series};
+pub(crate) use self::decoder::{instant_by_sample, labelled_by_sample, one_a_pod, range_by_series};
 pub use self::raw::{RawSample, raw};

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use arbitrary::Unstructured;
 use jiff::Timestamp;
-use rebalancer_core::Freshness;
+use rebalancer_core::{Freshness, LivePod, PerMetric};
 use rebalancer_io::kubernetes::live_pods;
-use rebalancer_io::podstate::Answers;
-use rebalancer_io::prometheus::{Samples, Wanted};
+use rebalancer_io::prometheus::Wanted;
 use rebalancer_io::snapshot::Snapshot;
 use rebalancer_io::states::pod_states;
 
@@ -52,16 +51,20 @@ fn read(folder: &Path, has_pods: bool) {
         Err(error) => return told(&error.to_string()),
     };
     assert_eq!(snapshot.pods.is_some(), has_pods);
-    let at = snapshot.evaluation_time().unwrap_or(Timestamp::UNIX_EPOCH);
-    let answers = Answers::new(at, snapshot.answers);
     let freshness = Freshness { warm_up: Duration::ZERO, max_sample_age: Duration::from_secs(180) };
-    let named =
-        answers.join_named(freshness.max_sample_age).expect("the decoder refuses two samples of a pod");
-    let assumed = answers.join(&answers.assumed_pods(), freshness).expect("as before");
+    let is_asked = PerMetric::from_fn(|metric| snapshot.asked.contains(&metric));
+    let named = snapshot.clone().with_named(freshness.max_sample_age);
+    let named = named.expect("the decoder refuses two samples of a pod");
+    let live: Vec<LivePod> = named.names.iter().map(LivePod::assumed).collect();
+    let assumed = snapshot.with_live(&live, freshness).expect("as before");
     assert!(named.names == assumed.names && named.issues == assumed.issues);
-    for (metric, answer) in answers.metrics.iter() {
-        assert!(answer.as_ref().map_or(0, Samples::len) <= named.names.len(), "{metric}: one sample a pod");
-        assert_eq!(named.issues[metric].unknown_pods, 0, "{metric}");
+    for (metric, issues) in named.issues.iter() {
+        let missing = issues.missing.len();
+        assert!(
+            missing <= named.names.len() && (is_asked[metric] || missing == named.names.len()),
+            "{metric}"
+        );
+        assert_eq!(issues.unknown_pods, 0, "{metric}");
     }
 }
 

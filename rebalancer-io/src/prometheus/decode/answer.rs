@@ -116,6 +116,15 @@ impl Samples {
         self.pods.iter().zip(&self.points).map(sample)
     }
 
+    /// The samples in order, for a [`Join`](rebalancer_core::Join).
+    pub fn with_seconds(&self) -> impl Iterator<Item = rebalancer_core::Sample<'_>> {
+        self.iter().map(|Sample { pod, value, timestamp_ms }| rebalancer_core::Sample {
+            pod,
+            value,
+            timestamp_s: seconds(timestamp_ms),
+        })
+    }
+
     /// The names of the pods in order.
     pub fn pods(&self) -> impl Iterator<Item = &str> + Clone {
         self.pods.iter()
@@ -125,11 +134,12 @@ impl Samples {
     pub(super) fn repeated(&self) -> Vec<&str> {
         self.pods.repeated()
     }
+}
 
-    /// The newest time of any sample, in milliseconds since 1970.
-    pub fn newest_ms(&self) -> Option<i64> {
-        self.points.iter().map(|point| point.timestamp_ms).max()
-    }
+/// A time in milliseconds as seconds.
+pub(crate) const fn seconds(timestamp_ms: i64) -> f64 {
+    // Exact: milliseconds of any year are far below 2^53.
+    timestamp_ms as f64 / 1000.0
 }
 
 impl<'a> FromIterator<Sample<'a>> for Samples {

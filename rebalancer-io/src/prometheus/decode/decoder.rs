@@ -31,40 +31,61 @@ use super::window::{self, Window};
 /// # Errors
 /// Anything but a complete vector with at most one number per pod.
 pub fn instant(body: impl Read, wanted: &Wanted<'_>) -> Result<Samples, ErrorKind> {
-    let mut window = opened(body, wanted)?;
-    let scanner = Scanner::scan(&mut window, wanted);
-    instant_from(scanner, window, wanted)
-}
-
-/// The same, using only the visitors.
-#[cfg(test)]
-pub(super) fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<Samples, ErrorKind> {
-    let window = opened(body, wanted)?;
-    instant_from(Scanner::new(wanted), window, wanted)
-}
-
-/// Reads the rest after the scanner with the visitors.
-fn instant_from(
-    Scanner { opening, mut samples, counts, kept, .. }: Scanner<'_>,
-    window: Window<impl Read>,
-    wanted: &Wanted<'_>,
-) -> Result<Samples, ErrorKind> {
-    if kept > wanted.max_kept() {
-        return Err(ErrorKind::TooMuch { max_bytes: wanted.max_kept() });
-    }
-    let mut take = |Element { pod, points, .. }: Element<Instant>| {
-        samples.push(&pod, points);
-        pod.len() + SAMPLE_BYTES
-    };
-    let mut reading = Reading::new(wanted, &[], &mut take);
-    (reading.kept, reading.counts) = (kept, counts);
-    visit(opening, window, reading)?;
+    let mut samples = Samples::default();
+    instant_by_sample(body, wanted, &mut |pod, point| samples.push(pod, point))?;
     one_a_pod(&samples.repeated())?;
     Ok(samples)
 }
 
-/// Refuses an answer in which these pods are repeated.
-fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
+/// Decodes the answer to an instant query and passes on one sample at a time. If this fails, or if
+/// [`one_a_pod`] refuses what came, discard what `each` received.
+///
+/// # Errors
+/// Anything but a complete vector of numbers.
+pub(crate) fn instant_by_sample(
+    body: impl Read,
+    wanted: &Wanted<'_>,
+    each: &mut dyn FnMut(&str, Point),
+) -> Result<(), ErrorKind> {
+    let mut window = opened(body, wanted)?;
+    let mut scanner = Scanner::new(wanted, each);
+    scanner.scan(&mut window);
+    instant_from(scanner, window, wanted)
+}
+
+/// The same as [`instant`], using only the visitors.
+#[cfg(test)]
+pub(super) fn instant_visited(body: impl Read, wanted: &Wanted<'_>) -> Result<Samples, ErrorKind> {
+    let mut samples = Samples::default();
+    let mut each = |pod: &str, point| samples.push(pod, point);
+    instant_from(Scanner::new(wanted, &mut each), opened(body, wanted)?, wanted)?;
+    one_a_pod(&samples.repeated())?;
+    Ok(samples)
+}
+
+/// Reads the rest after the scanner with the visitors.
+fn instant_from(
+    Scanner { opening, counts, kept, each, .. }: Scanner<'_>,
+    window: Window<impl Read>,
+    wanted: &Wanted<'_>,
+) -> Result<(), ErrorKind> {
+    if kept > wanted.max_kept() {
+        return Err(ErrorKind::TooMuch { max_bytes: wanted.max_kept() });
+    }
+    let mut take = |Element { pod, points, .. }: Element<Instant>| {
+        each(&pod, points);
+        pod.len() + SAMPLE_BYTES
+    };
+    let mut reading = Reading::new(wanted, &[], &mut take);
+    (reading.kept, reading.counts) = (kept, counts);
+    visit(opening, window, reading)
+}
+
+/// Refuses an answer in which these pods are repeated, each named once for each further time.
+///
+/// # Errors
+/// If there are any.
+pub(crate) fn one_a_pod(again: &[&str]) -> Result<(), ErrorKind> {
     let Some(&first) = again.first() else { return Ok(()) };
     let different: BTreeSet<&&str> = again.iter().collect();
     Err(ErrorKind::DuplicatePod { pods: different.len(), pod: shortened(first, MAX_WORDS) })

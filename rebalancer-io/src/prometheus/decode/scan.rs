@@ -8,7 +8,7 @@
 use std::io::Read;
 use std::ops::Range;
 
-use super::answer::{Counts, Point, Samples, Wanted};
+use super::answer::{Counts, Point, Wanted};
 use super::quote::{Stop, string_end};
 use super::template::Template;
 use super::window::Window;
@@ -32,12 +32,12 @@ const BETWEEN_SERIES: &[u8; 4] = b"\"]},";
 pub(super) struct Scanner<'a> {
     /// The text read before the first series; empty if nothing was read.
     pub opening: &'static str,
-    /// The samples read.
-    pub samples: Samples,
     /// The series read.
     pub counts: Counts,
-    /// Memory that the samples use, in bytes.
+    /// Memory that the samples use if they are kept, in bytes.
     pub kept: usize,
+    /// Receives the samples.
+    pub each: &'a mut dyn FnMut(&str, Point),
     wanted: &'a Wanted<'a>,
     last: LastSeries,
 }
@@ -59,28 +59,26 @@ struct LastSeries {
 
 impl<'a> Scanner<'a> {
     /// A scanner that has read nothing.
-    pub(super) fn new(wanted: &'a Wanted<'a>) -> Self {
-        let (samples, counts, last) = Default::default();
-        Self { opening: "", samples, counts, kept: 0, wanted, last }
+    pub(super) fn new(wanted: &'a Wanted<'a>, each: &'a mut dyn FnMut(&str, Point)) -> Self {
+        Self { opening: "", counts: Counts::default(), kept: 0, each, wanted, last: LastSeries::default() }
     }
 
     /// Reads as much of `window` as it can.
-    pub(super) fn scan(window: &mut Window<impl Read>, wanted: &'a Wanted<'a>) -> Self {
-        let mut scanner = Self::new(wanted);
-        while scanner.opening.is_empty() {
+    pub(super) fn scan(&mut self, window: &mut Window<impl Read>) {
+        while self.opening.is_empty() {
             let text = window.text();
             if let Some(opening) = OPENINGS.into_iter().find(|opening| text.starts_with(opening)) {
-                scanner.opening = opening;
+                self.opening = opening;
                 window.advance(opening.len());
             } else if !OPENINGS.into_iter().any(|opening| opening.starts_with(text)) || !window.fill() {
-                return scanner;
+                return;
             }
         }
         loop {
-            let (taken, stop) = scanner.take_all(window.text());
+            let (taken, stop) = self.take_all(window.text());
             window.advance(taken);
-            if stop == Stop::Unexpected || scanner.kept > wanted.max_kept() || !window.fill() {
-                return scanner;
+            if stop == Stop::Unexpected || self.kept > self.wanted.max_kept() || !window.fill() {
+                return;
             }
         }
     }
@@ -131,7 +129,7 @@ impl<'a> Scanner<'a> {
             self.counts.without_pod += 1;
         } else if !self.last.other_namespace {
             self.kept += pod.len() + SAMPLE_BYTES;
-            self.samples.push(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
+            (self.each)(pod, Point { timestamp_ms: self.last.timestamp_ms, value });
         }
     }
 

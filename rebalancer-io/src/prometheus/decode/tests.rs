@@ -34,7 +34,7 @@ fn reads_pods_values_and_times() {
     assert_eq!(second.timestamp_ms, 1_795_410_000_619);
     assert!(second.value.is_nan());
     assert_eq!(answer.get(2), None);
-    assert_eq!(answer.newest_ms(), Some(1_795_410_000_619));
+    assert_eq!(answer.iter().map(|sample| sample.timestamp_ms).max(), Some(1_795_410_000_619));
 }
 
 #[test]

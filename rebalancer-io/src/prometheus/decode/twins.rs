@@ -50,7 +50,10 @@ fn alike(number: &str) -> String {
 /// The number of series that the scanner reads from an answer.
 fn taken(bytes: &[u8]) -> usize {
     let mut window = Window::new(bytes, u64::MAX);
-    Scanner::scan(&mut window, &WANTED[0]).counts.series
+    let mut each = |_: &str, _| ();
+    let mut scanner = Scanner::new(&WANTED[0], &mut each);
+    scanner.scan(&mut window);
+    scanner.counts.series
 }
 
 #[test]

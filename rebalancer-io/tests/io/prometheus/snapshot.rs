@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::Metric;
@@ -36,18 +37,18 @@ fn answers_are_found_by_name_plain_or_compressed() {
     ]);
     fs::write(folder.path().join("pods.json"), "{}").expect("a file");
     let snapshot = open(&folder).expect("a snapshot");
-    let found =
-        snapshot.answers.iter().filter_map(|(metric, samples)| Some((metric, samples.as_ref()?.len())));
-    let found: Vec<(Metric, usize)> = found.collect();
-    assert_eq!(found, [(Metric::Cpu, 12), (Metric::Lag, 989), (Metric::Rate, 988)]);
+    assert_eq!(snapshot.asked, [Metric::Cpu, Metric::Lag, Metric::Rate]);
     assert_eq!(snapshot.pods.as_deref(), Some(&b"{}"[..]));
-    assert_eq!(snapshot.evaluation_time(), Timestamp::from_second(1_795_410_000).ok());
+    assert_eq!(snapshot.at, Timestamp::from_second(1_795_410_000).ok());
+    let joined = snapshot.with_named(Duration::from_secs(180)).expect("a sample a pod");
+    let having = |metric| joined.names.len() - joined.issues[metric].missing.len();
+    assert_eq!(Metric::ALL.map(having), [12, 0, 989, 988]);
 }
 
 #[test]
 fn the_newest_sample_is_the_moment() {
     let early = ("cpu.json", "prom/instant_cpu_12_fractional_time.json");
-    let moment = |files: &[(&str, &str)]| open(&folder(files)).expect("a snapshot").evaluation_time();
+    let moment = |files: &[(&str, &str)]| open(&folder(files)).expect("a snapshot").at;
     assert_eq!(moment(&[early]), Timestamp::from_millisecond(1_795_409_940_123).ok());
     let late = ("lag.json", "vm/instant_lag_12.json");
     assert_eq!(moment(&[early, late]), Timestamp::from_second(1_795_410_000).ok());
@@ -58,7 +59,7 @@ fn an_empty_answer_is_no_error_and_has_no_moment() {
     let folder = tempfile::tempdir().expect("a folder");
     let empty = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
     fs::write(folder.path().join("cpu.json"), empty).expect("a file");
-    assert_eq!(open(&folder).expect("a snapshot").evaluation_time(), None);
+    assert_eq!(open(&folder).expect("a snapshot").at, None);
 }
 
 #[test]
