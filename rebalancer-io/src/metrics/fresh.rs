@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::selectors::SourceSeries;
 use super::source::MetricsSource;
-use crate::prometheus::{LabelledSample, MetricQuery, QueryError, Sample, Samples};
+use crate::prometheus::{MetricQuery, QueryError, Sample, Samples};
 use crate::promql::literal;
 
 /// Maximum number of selectors of one query to check, with one request each. With more, the query's age is
@@ -84,20 +84,18 @@ impl Ages {
         let mut ages = Self { of_pods: BTreeMap::new(), others_fresh: true };
         let mut others = 0;
         for question in questions {
-            let rows = source.labelled(question, &[NAMESPACE], at)?;
-            let own = |row: &&LabelledSample| {
-                let here =
-                    row.labels[0].is_empty() || namespace.is_none_or(|namespace| row.labels[0] == namespace);
-                here && row.pod.as_deref().is_some_and(|pod| pods.contains(pod))
-            };
-            let is_fresh = |row: &LabelledSample| row.value > 0.0;
-            let mut own_rows = rows.iter().filter(own).peekable();
-            if own_rows.peek().is_none() {
-                others += usize::from(!rows.is_empty());
-                ages.others_fresh &= rows.is_empty() || rows.iter().any(is_fresh);
-            }
-            for row in own_rows {
-                *ages.of_pods.entry(row.pod.clone().unwrap_or_default()).or_insert(true) &= is_fresh(row);
+            let (mut names_any, mut has_rows, mut has_fresh) = (false, false, false);
+            source.labelled_by_sample(question, &[NAMESPACE], at, &mut |row| {
+                let (is_fresh, of) = (row.value > 0.0, &row.labels[0]);
+                (has_rows, has_fresh) = (true, has_fresh || is_fresh);
+                let is_here = of.is_empty() || namespace.is_none_or(|namespace| of == namespace);
+                let Some(pod) = row.pod.filter(|pod| is_here && pods.contains(pod.as_str())) else { return };
+                names_any = true;
+                *ages.of_pods.entry(pod).or_insert(true) &= is_fresh;
+            })?;
+            if !names_any {
+                others += usize::from(has_rows);
+                ages.others_fresh &= !has_rows || has_fresh;
             }
         }
         if ages.of_pods.is_empty() && others == 0 {

@@ -82,6 +82,7 @@ fn a_broken_file_is_named() {
         ("nginx/truncated_upstream.json", "the answer is truncated: it ends after 104 bytes"),
         ("vm/edge_invalid_utf8.json", "not valid UTF-8"),
         ("prom/edge_scalar.json", "returns a scalar, not a vector"),
+        ("prom/edge_values_all.json", "duplicate series for pod "),
     ] {
         let folder = folder(&[("cpu.json", "prom/instant_cpu_12.json"), ("lag.json", recorded)]);
         let error = open(&folder).expect_err(recorded).to_string();
